@@ -1,0 +1,1 @@
+"""The browser side: the router, the widgets and routes that pages share. Imports Streamlit; the core does not."""
