@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,10 +32,24 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def add_bytes(path: Path, data: bytes) -> None:
+    """Write a new file whole or not at all.
+
+    Raises:
+        FileExistsError: there is one by that name; it was left alone.
+    """
+    whole = path.parent / f".{path.name}.{os.getpid()}.{threading.get_ident()}"
+    write_bytes(whole, data)
+    try:
+        os.link(whole, path)
+    finally:
+        whole.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,10 +8,12 @@ The folder of a job (or of a training run, which is one) holds
 A job ends as `success`, `cancelled` or `error`; one whose process is gone without having said so is `lost`.
 """
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -223,6 +225,32 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
         beat.join()
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def free_core(reporter: Reporter) -> Iterator[int]:
+    """Wait until fewer trainings run on this machine than it has cores; gives the slot's number.
+
+    A slot is a locked file, which the operating system unlocks when its process ends, however it ends.
+
+    Raises:
+        Cancelled: somebody wants the job to stop while it waits.
+    """
+    folder = Path(tempfile.gettempdir()) / f"vlmcar-cores-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    while True:
+        for number in range(os.cpu_count() or 1):
+            with (folder / f"{number}.lock").open("w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield number
+                return
+        reporter(0, 0, "waiting for a free core")
+        if reporter.cancelled:
+            raise Cancelled("stopped by a person while it waited for a free core")
+        time.sleep(0.5)
 
 
 def _beat(reporter: Reporter, stop: threading.Event) -> None:

@@ -49,7 +49,11 @@ class TrajectoryInfo:
 
 
 def write(path: Path, trajectory: Trajectory) -> None:
-    """Store a trajectory, whole or not at all."""
+    """Store a trajectory as a new file, whole or not at all.
+
+    Raises:
+        FileExistsError: there is a file by that name; it was left alone.
+    """
     distinct, order = distinct_frames(trajectory.frames)
     meta = {
         "version": VERSION,
@@ -73,7 +77,7 @@ def write(path: Path, trajectory: Trajectory) -> None:
         archive.writestr(STEPS, steps.getvalue())
         for number, frame in enumerate(distinct):
             archive.writestr(_frame_name(number), files.png(frame))
-    files.write_bytes(path, buffer.getvalue())
+    files.add_bytes(path, buffer.getvalue())
 
 
 def distinct_frames(frames: Frames) -> tuple[Frames, NDArray[np.int32]]:
@@ -99,7 +103,8 @@ def read(path: Path) -> Trajectory:
         order = steps.pop("order", np.zeros(0, np.int32))
         count = int(order.max()) + 1 if len(order) else 0
         distinct = [
-            files.from_png(_member(path, archive, _frame_name(n)), f"{path.name}, frame {n}") for n in range(count)
+            files.from_png(_member(path, archive, _frame_name(number)), f"{path.name}, frame {number}")
+            for number in range(count)
         ]
     info = files.parse(path, lambda: _info(path.stem, meta))
     return files.parse(

@@ -257,10 +257,14 @@ class Session:
         """Store it under the next free number of its source; returns its id."""
         folder = self.folder / TRAJECTORIES
         folder.mkdir(exist_ok=True)
-        number = _next(path.stem.rpartition("-")[2] for path in folder.glob(f"{trajectory.source}-*.zip"))
-        id = f"{trajectory.source}-{number:03d}"
-        recordings.write(folder / f"{id}.zip", trajectory)
-        return id
+        while True:
+            number = _next(path.stem.rpartition("-")[2] for path in folder.glob(f"{trajectory.source}-*.zip"))
+            path = folder / f"{trajectory.source}-{number:03d}.zip"
+            try:
+                recordings.write(path, trajectory)
+                return path.stem
+            except FileExistsError:
+                continue
 
     def remove_trajectories(self, source: Source) -> int:
         """Forget every trajectory of a source, and what was said about them; returns how many there were."""

@@ -1,0 +1,421 @@
+"""The stages over a session: load → stage → save, one short function each. App and command line call these.
+
+A stage that takes long is told its `progress` and may be stopped through it; whatever it had saved by then
+stays, and calling it again goes on from there. `launch` runs a stage in a process of its own.
+"""
+
+import dataclasses
+import getpass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmcar_core import images, jobs, plugins, recordings
+from vlmcar_core.envs import EnvTask
+from vlmcar_core.errors import BadInput, DamagedFile, NoExpert, UnknownName
+from vlmcar_core.jobs import Job
+from vlmcar_core.store import GoalOrigin, Session
+from vlmcar_core.types import Frame, Progress, Proposal, Recording, SubTask, Task, Thresholds, Trajectory
+from vlmcar_core.verdicts import Verification
+
+RANDOM_SEED_OFFSET = 1000
+"""Random episodes start from seeds this far above the task's, so that they share no layout with the experts."""
+
+EXPERT_TRIES = 5
+"""An expert may fail on a seed; so many seeds per wanted expert are tried."""
+
+RANDOM_STEPS_MAX = 10_000
+COUNT_MAX = 10_000
+
+
+def silent(_done: int, _total: int, _message: str) -> None:
+    """A `Progress` for callers who do not want to know."""
+
+
+def default_root() -> Path:
+    """Where sessions are kept: `VLMCAR_SESSIONS`, or `sessions/` beside the package or, failing that, here."""
+    chosen = os.environ.get("VLMCAR_SESSIONS")
+    if chosen:
+        return Path(chosen)
+    beside = Path(__file__).parent.parent / "sessions"
+    return beside if beside.is_dir() else Path.cwd() / "sessions"
+
+
+def default_author() -> str:
+    """The name of the person at this machine, as the operating system has it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "me"
+
+
+# 1. Task
+
+
+def env_tasks() -> list[tuple[str, EnvTask]]:
+    """Every environment that can be chosen, as (family, task); the paper's first."""
+    found = [(name, task) for name in plugins.names("envs") for task in plugins.load("envs", name).tasks()]
+    return sorted(found, key=lambda pair: not pair[1].paper)
+
+
+def find_task(env_id: str, seed: int = 0, settings: dict[str, Any] | None = None) -> Task:
+    """Raises `UnknownName` where no family has this id, `BadInput` for a seed that cannot be one."""
+    if not 0 <= seed < 2**31:
+        raise BadInput(f"a seed is a whole number from 0 to {2**31 - 1}, not {seed}")
+    for family, task in env_tasks():
+        if task.env_id == env_id:
+            if not task.works:
+                raise BadInput(f"{env_id} cannot be made here: {task.note}")
+            return Task(env_id, family, seed, settings or {})
+    near = [task.env_id for _, task in env_tasks() if env_id.lower() in task.env_id.lower()]
+    raise UnknownName.among("environment", env_id, near or [task.env_id for _, task in env_tasks()])
+
+
+def preview(task: Task) -> Frame:
+    """The task's initial frame: the environment's own full render after reset, RGB uint8 (H, W, 3)."""
+    from vlmcar_core import rollouts
+
+    return rollouts.first_frame(task)
+
+
+def create_from_env(
+    root: Path,
+    name: str,
+    env_id: str,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+    recording: Recording = Recording(),
+    thresholds: Thresholds = Thresholds(),
+) -> Session:
+    """A session on an environment; nothing is created where its first frame cannot be rendered."""
+    check_recording(recording)
+    check_thresholds(thresholds)
+    task = find_task(env_id, seed, settings)
+    frame = preview(task)
+    session = Session.create(root, name, task, recording, thresholds)
+    session.set_initial(frame)
+    return session
+
+
+def create_from_frames(
+    root: Path,
+    name: str,
+    initial: bytes,
+    goal: bytes,
+    names: tuple[str, str] = ("initial frame", "goal frame"),
+) -> Session:
+    """A frames-only session from two uploaded pictures.
+
+    Raises:
+        BadImage: a picture cannot be used, or the two differ in size.
+    """
+    first, last = images.decode(initial, names[0]), images.decode(goal, names[1])
+    _same_size(first, last, names[1])
+    session = Session.create(root, name, Task(env_id=None, family=None))
+    session.set_initial(first)
+    session.set_goal(last, GoalOrigin("upload", name=names[1]))
+    return session
+
+
+def set_goal_from_upload(session: Session, data: bytes, name: str) -> None:
+    """Raises `BadImage`; the goal frame stays as it was then."""
+    frame = images.decode(data, name)
+    if session.initial is not None:
+        _same_size(session.initial, frame, name)
+    session.set_goal(frame, GoalOrigin("upload", name=name))
+
+
+def set_goal_from_trajectory(session: Session, id: str, frame: int) -> None:
+    """Make a recorded frame the goal frame; -1 is the trajectory's last."""
+    info = recordings.read_info(session.trajectory_path(id))
+    index = info.steps if frame == -1 else frame
+    if not 0 <= index <= info.steps:
+        raise BadInput(f"trajectory {id!r} has frames 0 to {info.steps}, not {frame}")
+    kind = "expert" if info.source == "expert" and index == info.steps else "trajectory"
+    picture = recordings.read_frame(session.trajectory_path(id), index)
+    session.set_goal(picture, GoalOrigin(kind, trajectory=id, frame=index))
+
+
+def _same_size(initial: Frame, goal: Frame, name: str) -> None:
+    if initial.shape != goal.shape:
+        raise images.BadImage(
+            f"{name!r} is {goal.shape[1]} × {goal.shape[0]} pixels and the initial frame {initial.shape[1]} × "
+            f"{initial.shape[0]}; both frames must come from the same camera at the same size"
+        )
+
+
+# 2. Record
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording has, old and new."""
+
+    experts: int
+    randoms: int
+    note: str = ""
+    """Why there are fewer experts than asked for; empty where there are not."""
+
+
+def check_recording(recording: Recording) -> None:
+    """Raises `BadInput` for counts or lengths that make no sense."""
+    for label, value, low, high in (
+        ("number of experts", recording.experts, 0, COUNT_MAX),
+        ("number of random episodes", recording.randoms, 0, COUNT_MAX),
+        ("length of random episodes", recording.random_steps, 1, RANDOM_STEPS_MAX),
+    ):
+        if not low <= value <= high:
+            raise BadInput(f"the {label} is a whole number from {low} to {high}, not {value}")
+
+
+def check_thresholds(thresholds: Thresholds) -> None:
+    """Raises `BadInput` for thresholds that no verdict can be judged by."""
+    if thresholds.min_experts < 1:
+        raise BadInput(f"at least one expert is needed to accept a checker, not {thresholds.min_experts}")
+    for label, value in (("random limit", thresholds.random_limit), ("confidence", thresholds.confidence)):
+        if not 0.0 < value < 1.0:
+            raise BadInput(f"the {label} lies between 0 and 1, not {value}")
+
+
+def record(
+    session: Session, recording: Recording | None = None, progress: Progress = silent, replace: bool = False
+) -> Recorded:
+    """Record what is missing of the experts and random episodes that are wanted; the expert's last frame
+    becomes the goal frame where there is none.
+
+    Args:
+        recording: how much; as the session says, if None. Kept in the session.
+        replace: forget the experts and random episodes that are there, and record all anew.
+
+    Raises:
+        BadInput: a session of frames only; or random episodes of another length are there and `replace` is off.
+    """
+    header = session.header()
+    wanted = recording or header.recording
+    check_recording(wanted)
+    if header.task.env_id is None:
+        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to record")
+    if replace:
+        session.remove_trajectories("random")
+        session.remove_trajectories("expert")
+    _refuse_mixed_lengths(session, header.recording, wanted)
+    if wanted != header.recording:
+        session.save(dataclasses.replace(header, recording=wanted))
+    note = _record_experts(session, header.task, wanted, progress)
+    _record_randoms(session, header.task, wanted, progress)
+    experts, randoms = (_recorded(session, source) for source in ("expert", "random"))
+    if session.goal is None and experts:
+        set_goal_from_trajectory(session, min(experts.values()), -1)
+    return Recorded(len(experts), len(randoms), note)
+
+
+def _recorded(session: Session, source: str) -> dict[int, str]:
+    """Seed to id of what is there already."""
+    return {
+        info.seed: info.id for info in session.trajectories().items if info.source == source and info.seed is not None
+    }
+
+
+def _refuse_mixed_lengths(session: Session, old: Recording, new: Recording) -> None:
+    there = len(_recorded(session, "random"))
+    if there and old.random_steps != new.random_steps:
+        raise BadInput(
+            f"{there} random episodes of at most {old.random_steps} steps are recorded; a rate over two lengths means "
+            f"nothing: keep {old.random_steps}, or replace them to record all at {new.random_steps}"
+        )
+
+
+def _record_experts(session: Session, task: Task, wanted: Recording, progress: Progress) -> str:
+    from vlmcar_core import rollouts
+
+    total = wanted.experts + wanted.randoms
+    there = _recorded(session, "expert")
+    count, note = len(there), ""
+    for seed in range(task.seed, task.seed + EXPERT_TRIES * wanted.experts):
+        if count >= wanted.experts:
+            return ""
+        if seed in there:
+            continue
+        progress(count, total, f"expert {count + 1} of {wanted.experts}, seed {seed}")
+        try:
+            session.add_trajectory(rollouts.record_expert(task, seed))
+            count += 1
+        except NoExpert as error:
+            note = str(error)
+    return note if count < wanted.experts else ""
+
+
+def _record_randoms(session: Session, task: Task, wanted: Recording, progress: Progress) -> None:
+    from vlmcar_core import rollouts
+
+    total = wanted.experts + wanted.randoms
+    there = _recorded(session, "random")
+    first = task.seed + RANDOM_SEED_OFFSET
+    for number, seed in enumerate(range(first, first + wanted.randoms)):
+        if seed in there:
+            continue
+        progress(wanted.experts + number, total, f"random episode {number + 1} of {wanted.randoms}, seed {seed}")
+        session.add_trajectory(rollouts.record_random(task, seed, wanted.random_steps))
+    progress(total, total, f"{total} episodes recorded")
+
+
+# 3. Propose
+
+
+def propose(session: Session, proposer: str = "builtin", progress: Progress = silent) -> Proposal:
+    """Ask a proposer for a goal, sub-tasks and checkers, and store what it answers as the next proposal.
+
+    Raises:
+        BadInput: the session lacks one of its two frames.
+        NothingToPropose: the two frames do not tell.
+    """
+    initial, goal = session.initial, session.goal
+    if initial is None or goal is None:
+        lacking = "initial" if initial is None else "goal"
+        raise BadInput(
+            f"session {session.name!r} has no {lacking} frame yet; record an expert, upload a picture, "
+            "or choose a frame of a recorded trajectory"
+        )
+    progress(0, 1, "looking at the two frames")
+    answer: Proposal = plugins.load("proposers", proposer).propose(initial, goal, progress)
+    stored = session.add_proposal(answer)
+    progress(1, 1, f"proposal {stored.number} with {len(stored.subtasks)} sub-tasks")
+    return stored
+
+
+# 4. Review and edit
+
+
+def save_edit(
+    session: Session, edited: Proposal, author: str, reason: str = "", expected_latest: int | None = None
+) -> Proposal:
+    """Store a person's edit as the next proposal.
+
+    Args:
+        edited: the proposal as it should be; its `number` is the one it was made from.
+        expected_latest: the newest proposal that the person has seen.
+
+    Raises:
+        BadInput: there is no author, or a title is empty.
+        ChangedElsewhere: there is a newer proposal than the person has seen.
+    """
+    if not author.strip():
+        raise BadInput("an edit needs its author's name; enter yours")
+    for step in edited.steps:
+        if not step.title.strip():
+            raise BadInput(f"the sub-task {step.key!r} has no title; say in a few words what must be done")
+    signed = dataclasses.replace(edited, author=author.strip(), reason=reason.strip(), parent=edited.number)
+    return session.add_proposal(signed, expected_latest)
+
+
+def restore(session: Session, number: int, author: str) -> Proposal:
+    """Make an earlier proposal the newest again, as a new one."""
+    return save_edit(session, session.proposal(number), author, f"restored from proposal {number}")
+
+
+def with_step(proposal: Proposal, step: SubTask) -> Proposal:
+    """The proposal with one sub-task, or the goal, replaced by another of the same key."""
+    if step.key == proposal.goal.key:
+        return dataclasses.replace(proposal, goal=step)
+    if step.key not in {item.key for item in proposal.subtasks}:
+        raise UnknownName.among("sub-task", step.key, [item.key for item in proposal.steps])
+    subtasks = tuple(step if item.key == step.key else item for item in proposal.subtasks)
+    return dataclasses.replace(proposal, subtasks=subtasks)
+
+
+def without_step(proposal: Proposal, key: str) -> Proposal:
+    """The proposal without one sub-task; the goal stays."""
+    if key not in {item.key for item in proposal.subtasks}:
+        raise UnknownName.among("sub-task", key, [item.key for item in proposal.subtasks])
+    return dataclasses.replace(proposal, subtasks=tuple(item for item in proposal.subtasks if item.key != key))
+
+
+def moved_step(proposal: Proposal, key: str, position: int) -> Proposal:
+    """The proposal with one sub-task moved to a position, from 0."""
+    rest = without_step(proposal, key).subtasks
+    moved = next(item for item in proposal.subtasks if item.key == key)
+    position = max(0, min(position, len(rest)))
+    return dataclasses.replace(proposal, subtasks=(*rest[:position], moved, *rest[position:]))
+
+
+# 5. Verify
+
+
+def verify(session: Session, number: int | None = None, progress: Progress = silent) -> Verification:
+    """Ask every checker about every recorded trajectory that it was not asked about yet, and store the counts."""
+    from vlmcar_core import verify as stage
+    from vlmcar_core.sandbox import CheckerProcess
+
+    header, proposal = session.header(), session.proposal(number)
+    infos = {info.id: info for info in session.trajectories().items}
+    found = {
+        (step.checker.digest, id): session.answers(step.checker.digest, id) for step in proposal.steps for id in infos
+    }
+    missing = [key for key, answers in found.items() if answers is None]
+    checkers = {step.checker.digest: step.checker for step in proposal.steps}
+    answers = {key: value for key, value in found.items() if value is not None}
+    asked = len({digest for digest, _ in missing})
+    with CheckerProcess([checkers[digest] for digest in dict.fromkeys(digest for digest, _ in missing)]) as process:
+        done = 0
+        for id in dict.fromkeys(id for _, id in missing):
+            trajectory = _trajectory(session, id)
+            for digest in [digest for digest, other in missing if other == id]:
+                progress(done, len(missing), f"{asked} checkers to ask: {checkers[digest].key} on {id}")
+                done += 1
+                if trajectory is not None:
+                    answers[digest, id] = stage.ask(process, checkers[digest], trajectory)
+                    session.save_answers(digest, id, answers[digest, id])
+    readable = {id: info for id, info in infos.items() if all((digest, id) in answers for digest in checkers)}
+    verification = stage.verify(proposal, readable, answers, header.thresholds, header.recording.random_steps)
+    stored = session.add_verification(verification)
+    progress(len(missing), len(missing), f"{len(missing)} answers asked, {len(found) - len(missing)} known already")
+    return stored
+
+
+def _trajectory(session: Session, id: str) -> Trajectory | None:
+    """None where its file is damaged: the others are verified all the same, and the listing names it."""
+    try:
+        return session.trajectory(id)
+    except DamagedFile:
+        return None
+
+
+# 6. Train, 7. Report, and background runs
+
+
+def watch(session: Session, run: int, episodes: int = 3, progress: Progress = silent) -> list[str]:
+    """Record episodes of a trained policy as trajectories; returns their ids."""
+    from vlmcar_core import train
+
+    return train.watch(session, run, episodes, progress)
+
+
+def report(session: Session) -> str:
+    """The session as one self-contained HTML page."""
+    from vlmcar_core import report as stage
+
+    return stage.html(session)
+
+
+def launch(session: Session, stage: str, arguments: Sequence[str] = ()) -> Job:
+    """Run `vlmcar <stage> <session> <arguments>` in a process of its own, as a job of the session."""
+    return start_in(session.new_job_folder(stage), session, stage, arguments)
+
+
+def start_in(folder: Path, session: Session, stage: str, arguments: Sequence[str]) -> Job:
+    """Like `launch`, in a folder that is there already."""
+    root = str(session.folder.parent.resolve())
+    return jobs.start(folder, stage, ["--root", root, stage, session.name, *arguments])
+
+
+def current_job(session: Session, stage: str) -> Job | None:
+    """The newest job of a stage, running or not."""
+    for folder in reversed(session.job_folders()):
+        if folder.name.partition("-")[2] == stage:
+            try:
+                return jobs.read(folder)
+            except DamagedFile:
+                continue
+    return None
