@@ -107,7 +107,9 @@ def read(folder: Path) -> Job:
         status = again or status
         if state == "started":
             state = "lost"
+            last = log(folder, lines=1)[:300]
             message = f"its process ended without a word while: {message}; what it had written is kept"
+            message += f"; the last line it printed: {last}" if last else ""
     return Job(
         folder=folder,
         kind=str(status.get("kind") or launch.get("kind") or folder.name.partition("-")[2]),
@@ -121,8 +123,8 @@ def read(folder: Path) -> Job:
     )
 
 
-def cancel(folder: Path) -> None:
-    """Ask a job to stop, and end its whole process group if it has not within ten seconds.
+def cancel(folder: Path, grace_seconds: float = CANCEL_GRACE_SECONDS) -> None:
+    """Ask a job to stop, and end its whole process group if it has not after the grace.
 
     Returns at once; a job that has ended already stays as it ended.
     """
@@ -131,7 +133,7 @@ def cancel(folder: Path) -> None:
         return
     (folder / CANCEL).touch()
     identity = _read(folder / STATUS) or _read(folder / LAUNCH) or {}
-    threading.Thread(target=_end, args=(folder, identity), daemon=True).start()
+    threading.Thread(target=_end, args=(folder, identity, grace_seconds), daemon=True).start()
 
 
 def log(folder: Path, lines: int = 200) -> str:
@@ -301,12 +303,12 @@ def _alive(identity: dict[str, Any], launch: dict[str, Any]) -> bool:
     return _process(identity) is not None
 
 
-def _end(folder: Path, identity: dict[str, Any]) -> None:
+def _end(folder: Path, identity: dict[str, Any], grace_seconds: float) -> None:
     process = _process(identity)
     if process is None:
         return
     try:
-        process.wait(CANCEL_GRACE_SECONDS)
+        process.wait(grace_seconds)
     except psutil.TimeoutExpired:
         try:
             if os.getpgid(process.pid) == process.pid:

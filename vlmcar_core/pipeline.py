@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import images, jobs, plugins, recordings
+from vlmcar_core import images, jobs, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask
 from vlmcar_core.errors import BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
@@ -332,12 +332,18 @@ def without_step(proposal: Proposal, key: str) -> Proposal:
     return dataclasses.replace(proposal, subtasks=tuple(item for item in proposal.subtasks if item.key != key))
 
 
+def added_step(proposal: Proposal, step: SubTask, position: int) -> Proposal:
+    """The proposal with one more sub-task, at a position from 0."""
+    position = max(0, min(position, len(proposal.subtasks)))
+    subtasks = (*proposal.subtasks[:position], step, *proposal.subtasks[position:])
+    return dataclasses.replace(proposal, subtasks=subtasks)
+
+
 def moved_step(proposal: Proposal, key: str, position: int) -> Proposal:
     """The proposal with one sub-task moved to a position, from 0."""
-    rest = without_step(proposal, key).subtasks
-    moved = next(item for item in proposal.subtasks if item.key == key)
-    position = max(0, min(position, len(rest)))
-    return dataclasses.replace(proposal, subtasks=(*rest[:position], moved, *rest[position:]))
+    moved = next((item for item in proposal.subtasks if item.key == key), None)
+    rest = without_step(proposal, key)
+    return rest if moved is None else added_step(rest, moved, position)
 
 
 # 5. Verify
@@ -382,7 +388,49 @@ def _trajectory(session: Session, id: str) -> Trajectory | None:
         return None
 
 
-# 6. Train, 7. Report, and background runs
+# 6. Train
+
+
+def start_training(
+    session: Session,
+    rewards: Sequence[str],
+    seeds: Sequence[int],
+    proposal: int | None = None,
+    **options: Any,
+) -> list[Job]:
+    """Start one background run per reward and seed; each waits until a core is free.
+
+    Args:
+        rewards: of "dense" and "sparse".
+        seeds: one run of each reward per seed.
+        proposal: whose checkers pay in the dense runs; the newest if None.
+        options: further fields of `RunConfig`.
+
+    Raises:
+        BadInput: there is no environment, or an option makes no sense.
+        UnknownName: there is no such proposal.
+    """
+    if session.task.env_id is None:
+        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
+    number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
+    configs = [
+        runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)
+        for seed in seeds
+        for reward in rewards
+    ]
+    started = []
+    for config in configs:
+        folder = session.new_run_folder()
+        runs.write_config(folder, config)
+        started.append(start_in(folder, session, "train-run", []))
+    return started
+
+
+def train(session: Session, folder: Path, config: runs.RunConfig, progress: Progress = silent) -> dict[str, Any]:
+    """Train one agent, writing progress, evaluations and the model into the run's folder as it goes."""
+    from vlmcar_core import train as stage
+
+    return stage.train(session, folder, config, progress)
 
 
 def watch(session: Session, run: int, episodes: int = 3, progress: Progress = silent) -> list[str]:
@@ -390,6 +438,9 @@ def watch(session: Session, run: int, episodes: int = 3, progress: Progress = si
     from vlmcar_core import train
 
     return train.watch(session, run, episodes, progress)
+
+
+# 7. Report, and background runs
 
 
 def report(session: Session) -> str:

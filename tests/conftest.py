@@ -1,0 +1,66 @@
+"""Shared by all tests: small real values, made once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlmcar_core.store import Session
+from vlmcar_core.types import Checker, Frame, Proposal, Source, SubTask, Task, Trajectory
+
+ALWAYS = "def check(initial, current):\n    return True\n"
+NEVER = "def check(initial, current):\n    return False\n"
+RED_AT_LEAST = """
+def identify_red(image):
+    return (image[..., 0] > 200) & (image[..., 1] < 50)
+
+
+def check(initial, current):
+    return int(identify_red(current).sum()) >= {pixels}
+"""
+
+
+def picture(red_pixels: int = 0, side: int = 16) -> Frame:
+    """A black picture with so many red pixels, uint8 (side, side, 3)."""
+    frame = np.zeros((side * side, 3), np.uint8)
+    frame[:red_pixels, 0] = 255
+    return frame.reshape(side, side, 3)
+
+
+def trajectory(
+    red_pixels: list[int], source: Source = "expert", success: bool | None = True, seed: int | None = 0
+) -> Trajectory:
+    """An episode in which the red grows as told, one picture per entry."""
+    steps = len(red_pixels) - 1
+    return Trajectory(
+        frames=np.stack([picture(pixels) for pixels in red_pixels]),
+        actions=np.zeros(steps, np.int64),
+        rewards=np.zeros(steps),
+        terminated=success is True,
+        truncated=False,
+        success=success,
+        source=source,
+        seed=seed,
+        env_id="Red-v0",
+        versions={"numpy": np.__version__},
+        facts={"red": np.array([pixels >= 4 for pixels in red_pixels])},
+    )
+
+
+def proposal(*subtasks: tuple[str, str], goal: str = NEVER) -> Proposal:
+    """A proposal of (key, source) pairs."""
+    steps = tuple(SubTask(key.replace("-", " "), Checker(key, source)) for key, source in subtasks)
+    return Proposal(goal=SubTask("all is done", Checker("goal", goal)), subtasks=steps, author="a test")
+
+
+@pytest.fixture
+def make_session(tmp_path: Path) -> Callable[..., Session]:
+    """Make a session of two frames; nothing of it is recorded."""
+
+    def make(name: str = "red", root: Path = tmp_path) -> Session:
+        session = Session.create(root, name, Task(env_id=None, family=None))
+        session.set_initial(picture(0))
+        return session
+
+    return make

@@ -1,0 +1,34 @@
+"""The commands, in the order in which a session uses them.
+
+Exit codes: 0 done; 1 the request or the session is at fault (the message says what to do); 2 the command line
+was wrong; 3 a fault of the program; 4 verification rejected or left undecided; 130 stopped.
+"""
+
+import sys
+import traceback
+
+from vlmcar_core.cli import edit, inspect, record, task, training, view
+from vlmcar_core.cli.base import cli
+from vlmcar_core.errors import Cancelled, VlmcarError
+
+__all__ = ["cli", "main"]
+
+for module in (task, record, edit, inspect, training, view):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one message on standard error and an exit code."""
+    try:
+        cli(prog_name="vlmcar")
+    except Cancelled as error:
+        print(f"vlmcar: {error}", file=sys.stderr)
+        sys.exit(130)
+    except VlmcarError as error:
+        print(f"vlmcar: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 (the outermost boundary)
+        traceback.print_exc()
+        print("vlmcar: this is a fault of the program, not yours; nothing that was saved is lost", file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,96 @@
+"""The stages that end in files: record, propose, verify."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import click
+
+from vlmcar_core import pipeline, verdicts
+from vlmcar_core.cli.base import as_job, job_option, session_argument
+from vlmcar_core.store import Session
+from vlmcar_core.types import Proposal
+from vlmcar_core.verdicts import Verification
+
+EXIT_NOT_ACCEPTED = 4
+
+
+@click.command()
+@session_argument
+@click.option("--experts", type=int, help="Expert episodes; as in the session if not given.")
+@click.option("--random", "randoms", type=int, help="Random episodes; likewise.")
+@click.option("--random-steps", type=int, help="Length of a random episode at most, in steps; likewise.")
+@click.option("--replace", is_flag=True, help="Forget the recorded experts and random episodes first.")
+@job_option
+def record(
+    session: Session,
+    experts: int | None,
+    randoms: int | None,
+    random_steps: int | None,
+    replace: bool,
+    job: Path | None,
+) -> None:
+    """Record the expert and random episodes that are still missing."""
+    given = {"experts": experts, "randoms": randoms, "random_steps": random_steps}
+    wanted = dataclasses.replace(
+        session.header().recording, **{name: value for name, value in given.items() if value is not None}
+    )
+    with as_job(session, "record", job) as (progress, reporter):
+        found = pipeline.record(session, wanted, progress, replace)
+        summary = f"{found.experts} expert and {found.randoms} random episodes" + (
+            f"; {found.note}" if found.note else ""
+        )
+        reporter.finish("success", summary, dataclasses.asdict(found))
+    click.echo(summary)
+
+
+@click.command()
+@session_argument
+@click.option("--proposer", default="builtin", show_default=True, help="A file in proposers/.")
+@job_option
+def propose(session: Session, proposer: str, job: Path | None) -> None:
+    """Propose a goal, sub-tasks and a checker for each from the two frames."""
+    with as_job(session, "propose", job) as (progress, reporter):
+        proposal = pipeline.propose(session, proposer, progress)
+        reporter.finish("success", f"proposal {proposal.number}", {"proposal": proposal.number})
+    show_proposal(proposal)
+
+
+def show_proposal(proposal: Proposal) -> None:
+    """The goal and the sub-tasks in order, with their doubts."""
+    click.echo(f"proposal {proposal.number} by {proposal.author}" + (f": {proposal.reason}" if proposal.reason else ""))
+    click.echo(f"goal: {proposal.goal.title}")
+    for number, step in enumerate(proposal.subtasks, 1):
+        click.echo(f"  {number}. {step.title}  [{step.key}]" + (f"  doubt: {step.doubt}" if step.doubt else ""))
+    for doubt in proposal.doubts:
+        click.echo(f"  doubt: {doubt}")
+
+
+@click.command()
+@session_argument
+@click.option("--proposal", "number", type=int, help="Which; the newest if not given.")
+@job_option
+def verify(session: Session, number: int | None, job: Path | None) -> None:
+    """Run every checker on every recorded trajectory; exit code 4 unless the whole is accepted."""
+    with as_job(session, "verify", job) as (progress, reporter):
+        found = pipeline.verify(session, number, progress)
+        judged = verdicts.judge_whole(found)
+        reporter.finish("success", f"{judged.judgement}: {judged.reason}", {"verification": found.number})
+    show_verification(session.proposal(found.proposal), found)
+    if judged.judgement != "accepted" and job is None:
+        sys.exit(EXIT_NOT_ACCEPTED)
+
+
+def show_verification(proposal: Proposal, verification: Verification) -> None:
+    """A line per checker and one for the whole, each with its reason and the first place where it is wrong."""
+    for step in proposal.steps:
+        verdict = verification.verdict(step.key)
+        judged = verdicts.judge_checker(verdict, verification)
+        click.echo(f"{judged.judgement:10} {step.key}: {judged.reason}")
+        for wrong in verdict.wrong[:1]:
+            click.echo(f"{'':10} first wrong: {wrong.trajectory}, frame {wrong.frame}: {wrong.reason}")
+    judged = verdicts.judge_whole(verification)
+    click.echo(f"{judged.judgement:10} the whole: {judged.reason}")
+
+
+COMMANDS = (record, propose, verify)

@@ -1,0 +1,111 @@
+"""Creating and listing sessions, choosing environments, setting the goal frame."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vlmcar_core import pipeline
+from vlmcar_core.cli.base import F, session_argument
+from vlmcar_core.errors import BadInput
+from vlmcar_core.store import Session, sessions
+from vlmcar_core.types import Recording, Thresholds
+
+
+def settings_option(help: str) -> Callable[[F], F]:
+    """`--settings` as a JSON object; the function gets a dict."""
+
+    def parse(_context: click.Context, _parameter: click.Parameter, text: str) -> dict[str, Any]:
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise BadInput(f"--settings is not JSON ({error}): {text!r}") from error
+        if not isinstance(value, dict):
+            raise BadInput(f'--settings is a JSON object such as {{"tile_size": 16}}, not {text!r}')
+        return value
+
+    return click.option("--settings", default="{}", callback=parse, help=f"{help}, as a JSON object.")
+
+
+@click.command(name="list")
+@click.pass_obj
+def list_sessions(root: Path) -> None:
+    """List the sessions, the latest first."""
+    listing = sessions(root)
+    for name in listing.items:
+        task = Session.open(root, name).task
+        click.echo(f"{name:32} {task.env_id or 'two frames'}")
+    for problem in listing.problems:
+        click.echo(f"damaged: {problem}", err=True)
+    if not listing.items and not listing.problems:
+        click.echo(f"no sessions in {root}; make one with: vlmcar new NAME --env MiniGrid-DoorKey-6x6-v0")
+
+
+@click.command()
+@click.argument("text", default="")
+@click.option("--expert", is_flag=True, help="Only those that the planner solves.")
+def envs(text: str, expert: bool) -> None:
+    """List the environments whose id contains TEXT; the paper's first."""
+    shown = [
+        task for _, task in pipeline.env_tasks() if text.lower() in task.env_id.lower() and (task.expert or not expert)
+    ]
+    for task in shown:
+        marks = ", ".join(filter(None, ["paper" if task.paper else "", "expert" if task.expert else "", task.note]))
+        click.echo(f"{task.env_id:48} {marks}")
+    if not shown:
+        raise BadInput(f"no environment's id contains {text!r}; `vlmcar envs` lists them all")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--env", "env_id", help="A registered environment id; see `vlmcar envs`.")
+@click.option("--seed", default=0, show_default=True, help="Its first frame is the task's initial frame.")
+@settings_option("Keyword arguments of the environment")
+@click.option("--initial", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Picture: initial frame.")
+@click.option("--goal", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Picture: goal frame.")
+@click.option("--experts", default=Recording.experts, show_default=True, help="Expert episodes to record.")
+@click.option("--random", "randoms", default=Recording.randoms, show_default=True, help="Random episodes to record.")
+@click.option(
+    "--random-steps", default=Recording.random_steps, show_default=True, help="Their length at most, in steps."
+)
+@click.option("--random-limit", default=Thresholds.random_limit, show_default=True, help="Share that may complete.")
+@click.pass_obj
+def new(root: Path, name: str, env_id: str | None, initial: Path | None, goal: Path | None, **options: Any) -> None:
+    """Create a session NAME: on an environment (--env), or from two pictures (--initial and --goal)."""
+    if env_id is None:
+        if initial is None or goal is None:
+            raise click.UsageError("give --env, or both --initial and --goal")
+        pictures = (initial.read_bytes(), goal.read_bytes())
+        session = pipeline.create_from_frames(root, name, *pictures, names=(initial.name, goal.name))
+    else:
+        if initial is not None:
+            raise click.UsageError("--initial is for sessions without an environment; --env renders its own")
+        recording = Recording(options["experts"], options["randoms"], options["random_steps"])
+        thresholds = Thresholds(random_limit=options["random_limit"])
+        session = pipeline.create_from_env(
+            root, name, env_id, options["seed"], options["settings"], recording, thresholds
+        )
+        if goal is not None:
+            pipeline.set_goal_from_upload(session, goal.read_bytes(), goal.name)
+    click.echo(f"session {session.name} in {session.folder}")
+
+
+@click.command()
+@session_argument
+@click.option("--image", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A picture file.")
+@click.option("--trajectory", help="Id of a recorded trajectory.")
+@click.option("--frame", default=-1, show_default="the last", help="Which of its frames, from 0.")
+def goal(session: Session, image: Path | None, trajectory: str | None, frame: int) -> None:
+    """Set the goal frame from a picture or from a frame of a recorded trajectory."""
+    if (image is None) == (trajectory is None):
+        raise click.UsageError("give either --image or --trajectory")
+    if image is not None:
+        pipeline.set_goal_from_upload(session, image.read_bytes(), image.name)
+    elif trajectory is not None:
+        pipeline.set_goal_from_trajectory(session, trajectory, frame)
+    click.echo(f"goal frame: {session.goal_origin()}")
+
+
+COMMANDS = (new, list_sessions, envs, goal)

@@ -1,0 +1,102 @@
+"""Training runs: each a process of its own, which goes on when this one ends."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vlmcar_core import jobs, pipeline, runs
+from vlmcar_core.cli.base import as_job, job_option, session_argument
+from vlmcar_core.cli.task import settings_option
+from vlmcar_core.cli.view import describe_job
+from vlmcar_core.store import Session
+
+
+@click.command()
+@session_argument
+@click.option("--reward", "rewards", type=click.Choice(["dense", "sparse"]), multiple=True, help="Both if not given.")
+@click.option("--seeds", default=1, show_default=True, help="Runs per reward, with seeds 0, 1, ...")
+@click.option("--steps", default=runs.RunConfig.steps, show_default=True, help="Environment steps per run.")
+@click.option("--proposal", type=int, help="Whose checkers pay; the newest if not given.")
+@click.option("--env-reward/--no-env-reward", default=True, show_default=True, help="Keep the environment's own too.")
+@settings_option("Settings of the trainer")
+@click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")
+def train(session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, **options: Any) -> None:
+    """Train an agent on the checkers' reward (dense) and on the environment's own (sparse).
+
+    Every run is a process of its own: Ctrl-C, or closing the terminal, only ends the looking on.
+    """
+    started = pipeline.start_training(session, rewards or ("dense", "sparse"), range(seeds), **options)
+    for job in started:
+        click.echo(f"started {job.folder.parent.name}/{job.folder.name}")
+    if detach:
+        return
+    try:
+        _watch_until_done([job.folder for job in started])
+    except KeyboardInterrupt:
+        click.echo(f"the runs go on; see: vlmcar jobs {session.name}   stop them: vlmcar cancel {session.name}")
+    show_runs(session)
+
+
+def _watch_until_done(folders: list[Path]) -> None:
+    said: dict[Path, str] = {}
+    while True:
+        found = [jobs.read(folder) for folder in folders]
+        for job in found:
+            line = f"{job.state} {job.done * 10 // max(job.total, 1)} {job.total}"
+            if said.get(job.folder) != line:
+                said[job.folder] = line
+                click.echo(describe_job(job.folder, job))
+        if not any(job.running for job in found):
+            return
+        time.sleep(1.0)
+
+
+@click.command(name="train-run", hidden=True)
+@session_argument
+@job_option
+def train_run(session: Session, job: Path) -> None:
+    """Be one training run: the folder says what is to be trained."""
+    with as_job(session, "train", job) as (progress, reporter):
+        config = runs.read_config(job)
+        with jobs.free_core(reporter):
+            result = pipeline.train(session, job, config, progress)
+        reporter.finish("success", f"{config.steps} steps", result)
+
+
+@click.command(name="runs")
+@session_argument
+def list_runs(session: Session) -> None:
+    """List the training runs with what they learned."""
+    show_runs(session)
+
+
+def show_runs(session: Session) -> None:
+    """A line per run: number, reward, seed, state, steps to 80 % success, final success."""
+    click.echo(f"{'run':>4} {'reward':8} {'seed':>4} {'state':10} {'steps to 80 %':>14} {'final success':>14}")
+    listing = runs.runs(session)
+    for run in listing.items:
+        found = runs.summary(runs.read_evaluations(run.folder))
+        reached = f"{found.steps_to_80:,}" if found.steps_to_80 is not None else "-"
+        final = f"{found.final_success:.0%}" if found.final_success is not None else "-"
+        config = run.config
+        click.echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")
+    for problem in listing.problems:
+        click.echo(f"damaged: {problem}", err=True)
+
+
+@click.command()
+@session_argument
+@click.argument("run", type=int)
+@click.option("--episodes", default=3, show_default=True)
+@job_option
+def watch(session: Session, run: int, episodes: int, job: Path | None) -> None:
+    """Record episodes of RUN's trained policy as trajectories, to look at and to verify on."""
+    with as_job(session, "watch", job) as (progress, reporter):
+        ids = pipeline.watch(session, run, episodes, progress)
+        reporter.finish("success", f"{len(ids)} episodes of run {run} recorded", {"trajectories": ids})
+    click.echo(" ".join(ids))
+
+
+COMMANDS = (train, train_run, list_runs, watch)
