@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scipy.special import betaincinv
 
-from vlmcar_core.types import Count, Thresholds
+from vlmcar_core.types import GOAL, Count, Judgement, Thresholds
 
 
 def upper_bound(count: Count, confidence: float) -> float:
@@ -92,3 +92,97 @@ class Verification:
 
     def verdict(self, key: str) -> Verdict:
         return next(verdict for verdict in self.verdicts if verdict.key == key)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judgement and the sentence that it rests on."""
+
+    judgement: Judgement
+    reason: str
+
+
+def interval(count: Count, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided Clopper–Pearson interval of a rate; (0, 1) where nothing was counted."""
+    one_sided = 1.0 - (1.0 - confidence) / 2.0
+    return lower_bound(count, one_sided), upper_bound(count, one_sided)
+
+
+def smallest_sample(thresholds: Thresholds) -> int:
+    """The fewest random episodes whose bound can fall below the limit: 29 for 10 % at 95 %."""
+    number = 1
+    while upper_bound(Count(0, number), thresholds.confidence) >= thresholds.random_limit:
+        number += 1
+    return number
+
+
+def judge_checker(verdict: Verdict, verification: Verification) -> Judged:
+    """Accept, reject or leave open one checker.
+
+    Experts must fire in every trajectory and never in its first frame; a fault rejects. The goal's checker is
+    also held to the random limit, over the trajectories that the environment does not call solved. A
+    sub-task's random rate is not judged (early sub-tasks are reached by luck).
+    """
+    if verdict.faulty.hits:
+        return Judged("rejected", f"it failed in {_of(verdict.faulty)} trajectories: {verdict.fault}")
+    expert = _judge_expert(verdict.expert, verification.thresholds, "fires")
+    if expert.judgement == "rejected" and verdict.at_start.hits:
+        early = _of(verdict.at_start)
+        return Judged("rejected", f"{expert.reason}; it calls the first frame done in {early} trajectories")
+    if expert.judgement == "rejected" or verdict.key != GOAL:
+        return expert
+    goals = _judge_limit(
+        verdict.false_goals, verification, "fires in", "trajectories that the environment calls not solved"
+    )
+    return _worse(expert, goals) if verdict.false_goals.total else expert
+
+
+def judge_whole(verification: Verification) -> Judged:
+    """Accept, reject or leave open the whole proposal: the paper's rule, with an interval."""
+    faulty = [verdict.key for verdict in verification.verdicts if verdict.faulty.hits]
+    if faulty:
+        return Judged("rejected", f"checkers failed while they ran: {', '.join(faulty)}")
+    expert = _judge_expert(
+        verification.expert, verification.thresholds, "completes every sub-task in order and the goal"
+    )
+    solved = verification.random_solved
+    aside = f" ({solved} more that the environment calls solved are left out)" if solved else ""
+    group = f"random episodes of at most {verification.random_steps} steps{aside}"
+    return _worse(expert, _judge_limit(verification.random, verification, "completed in", group))
+
+
+def _of(count: Count) -> str:
+    return f"{count.hits} of {count.total}"
+
+
+def _worse(one: Judged, other: Judged) -> Judged:
+    """Both must hold; the reason is the worse one's, or both where they agree."""
+    order = ("rejected", "undecided", "accepted")
+    if one.judgement == other.judgement:
+        return Judged(one.judgement, f"{one.reason}; {other.reason}")
+    return min(one, other, key=lambda judged: order.index(judged.judgement))
+
+
+def _judge_expert(count: Count, thresholds: Thresholds, verb: str) -> Judged:
+    said = f"{verb} in {_of(count)} expert trajectories"
+    if count.hits < count.total:
+        return Judged("rejected", f"{said}; all must")
+    if count.total < thresholds.min_experts:
+        return Judged("undecided", f"{said}; at least {thresholds.min_experts} are needed")
+    return Judged("accepted", said)
+
+
+def _judge_limit(count: Count, verification: Verification, verb: str, group: str) -> Judged:
+    limit, confidence = verification.thresholds.random_limit, verification.thresholds.confidence
+    needed = smallest_sample(verification.thresholds)
+    bound = upper_bound(count, confidence)
+    said = (
+        f"{verb} {_of(count)} {group}, so below {bound:.1%} with {confidence:.0%} confidence; the limit is {limit:.0%}"
+    )
+    if bound < limit:
+        return Judged("accepted", said)
+    if count.total >= needed and count.hits >= limit * count.total:
+        return Judged("rejected", f"{verb} {_of(count)} {group}; it must stay under {limit:.0%}")
+    if count.total < needed:
+        return Judged("undecided", f"{said}: at least {needed} are needed to decide")
+    return Judged("undecided", f"{said}: record more to decide")

@@ -1,0 +1,165 @@
+"""MiniGrid and BabyAI (Chevalier-Boisvert et al. 2023), as Gymnasium registers them."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import minigrid
+import numpy as np
+from gymnasium import error as gym_error
+from minigrid.minigrid_env import MiniGridEnv
+from numpy.typing import NDArray
+
+from vlmcar_core.envs import EnvTask
+from vlmcar_core.envs.minigrid import planner
+from vlmcar_core.envs.minigrid.observation import OneHotView
+from vlmcar_core.envs.minigrid.truth import facts as facts_of
+from vlmcar_core.errors import BadInput, NoExpert, UnknownName
+from vlmcar_core.types import Frame, Task
+
+TITLE = "MiniGrid"
+
+PAPER = ("MiniGrid-DoorKey-6x6-v0", "MiniGrid-DoorKey-8x8-v0", "MiniGrid-Unlock-v0", "MiniGrid-UnlockPickup-v0")
+
+SOLVED = (
+    "BlockedUnlockPickup",
+    "DistShift",
+    "DoorKey",
+    "Empty",
+    "Fetch",
+    "FourRooms",
+    "GoToDoor",
+    "GoToObject",
+    "KeyCorridor",
+    "LavaCrossing",
+    "LavaGap",
+    "LockedRoom",
+    "Memory",
+    "MultiRoom",
+    "ObstructedMaze-1Dl",
+    "PutNear",
+    "RedBlueDoors",
+    "SimpleCrossing",
+    "Unlock",
+)
+"""Families that the planner claims, by the beginning of their ids after `MiniGrid-`."""
+
+NO_EXPERT = {
+    "BabyAI-": "no expert: its goal is a sentence, which the planner does not read",
+    "MiniGrid-Dynamic": "no expert: its obstacles move at random, so no plan made beforehand holds",
+    "MiniGrid-Playground": "no expert: it has no goal and never pays",
+    "MiniGrid-ObstructedMaze": "no expert: too many boxes, balls and doors for the planner's search",
+    "MiniGrid-WFC": "no expert: not tried",
+}
+
+SETTINGS: dict[str, tuple[type, int, int]] = {
+    "tile_size": (int, 4, 64),
+    "highlight": (bool, 0, 1),
+    "max_steps": (int, 1, 100_000),
+}
+"""What `Task.settings` may hold: the type, and the lowest and highest value."""
+
+Action = int
+
+
+def tasks() -> list[EnvTask]:
+    """Every registered id, the paper's first."""
+    found = [_describe(env_id) for env_id in gym.registry if env_id.startswith(("MiniGrid-", "BabyAI-"))]
+    return sorted(found, key=lambda task: (PAPER.index(task.env_id) if task.paper else len(PAPER), task.env_id))
+
+
+def _describe(env_id: str) -> EnvTask:
+    if "-WFC-" in env_id and not _has_wfc_patterns():
+        note = "cannot be made: the installed minigrid lacks the WFC patterns"
+        return EnvTask(env_id, paper=False, expert=False, note=note, works=False)
+    solved = env_id.removeprefix("MiniGrid-").startswith(SOLVED)
+    return EnvTask(env_id, env_id in PAPER, solved, "" if solved else _why_no_expert(env_id))
+
+
+def _why_no_expert(env_id: str) -> str:
+    return next((why for beginning, why in NO_EXPERT.items() if env_id.startswith(beginning)), "no expert: not tried")
+
+
+def _has_wfc_patterns() -> bool:
+    return (Path(minigrid.__file__).parent / "envs" / "wfc" / "patterns" / "SimpleMaze.png").is_file()
+
+
+def make(task: Task) -> gym.Env[Any, Any]:
+    """The environment, rendering full RGB frames.
+
+    Raises:
+        UnknownName: no environment has this id.
+        BadInput: a setting is unknown or out of range, or what is installed cannot make it.
+    """
+    _check_settings(task)
+    if task.env_id not in gym.registry:
+        raise UnknownName.among("environment", task.env_id, [found.env_id for found in tasks()])
+    try:
+        return gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **task.settings)
+    except (gym_error.Error, OSError, TypeError, AssertionError) as error:
+        raise BadInput(f"{task.env_id} cannot be made with settings {dict(task.settings)}: {error}") from error
+
+
+def _check_settings(task: Task) -> None:
+    for name, value in task.settings.items():
+        if name not in SETTINGS:
+            raise UnknownName.among("setting", name, SETTINGS)
+        kind, low, high = SETTINGS[name]
+        if type(value) is not kind or not low <= value <= high:
+            bounds = "true or false" if kind is bool else f"a whole number from {low} to {high}"
+            raise BadInput(f"the setting {name!r} is {bounds}, not {value!r}")
+
+
+def steps_limit(env: gym.Env[Any, Any]) -> int:
+    """After so many steps the environment truncates the episode."""
+    return int(_grid(env).max_steps)
+
+
+def expert(env: gym.Env[Any, Any]) -> list[Action]:
+    """Actions from the state that `env` was just reset to, to its own positive reward; near the shortest.
+
+    Raises:
+        NoExpert: the planner does not claim this environment, or found no way in this layout.
+    """
+    env_id = env.spec.id if env.spec else ""
+    if not env_id.removeprefix("MiniGrid-").startswith(SOLVED):
+        raise NoExpert(f"{env_id}: {_why_no_expert(env_id).removeprefix('no expert: ')}")
+    actions = planner.plan(_grid(env))
+    if actions is None:
+        raise NoExpert(f"{env_id}: the planner found no way to its reward in this layout within its bounds")
+    return actions
+
+
+def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:
+    """MiniGrid pays once, a positive reward, and only for success."""
+    return bool(terminated and len(rewards) and rewards[-1] > 0)
+
+
+def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
+    """The simulator's truth now; the same names along an episode."""
+    return facts_of(_grid(env))
+
+
+def versions() -> dict[str, str]:
+    packages = {name: version(name) for name in ("gymnasium", "minigrid", "numpy")}
+    return {"python": platform.python_version(), **packages}
+
+
+def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """The environment's usual partial view and heading, one-hot, as a flat float32 Box."""
+    return OneHotView(env)
+
+
+def scene(env: gym.Env[Any, Any]) -> Frame:
+    """The full render: RGB uint8 (H, W, 3), as `env.render()` gives it."""
+    grid = _grid(env)
+    return np.asarray(grid.get_frame(grid.highlight, grid.tile_size), dtype=np.uint8)
+
+
+def _grid(env: gym.Env[Any, Any]) -> MiniGridEnv:
+    inner = env.unwrapped
+    if not isinstance(inner, MiniGridEnv):
+        raise TypeError(f"expected a MiniGrid environment, not {type(inner).__name__}")
+    return inner

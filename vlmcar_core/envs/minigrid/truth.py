@@ -1,0 +1,25 @@
+"""What the simulator knows, for judging checkers; no checker and no proposer ever sees it."""
+
+from minigrid.minigrid_env import MiniGridEnv
+
+CARRIED = ("key", "ball", "box")
+
+
+def facts(env: MiniGridEnv) -> dict[str, bool]:
+    """Named facts of the state now.
+
+    "key held", "ball held", "box held" always; "door open" where there is one door, "<colour> door open" per
+    door colour where there are more; "goal reached" where there is a goal square.
+    """
+    held = env.carrying.type if env.carrying is not None else None
+    found = {f"{kind} held": held == kind for kind in CARRIED}
+    doors = [cell for cell in env.grid.grid if cell is not None and cell.type == "door"]
+    if len(doors) == 1:
+        found["door open"] = bool(doors[0].is_open)
+    else:
+        for colour in sorted({door.color for door in doors}):
+            found[f"{colour} door open"] = any(door.is_open for door in doors if door.color == colour)
+    if any(cell is not None and cell.type == "goal" for cell in env.grid.grid):
+        under = env.grid.get(*env.agent_pos)
+        found["goal reached"] = under is not None and under.type == "goal"
+    return found
