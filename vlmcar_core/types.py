@@ -308,7 +308,10 @@ class Proposer(Protocol):
 
 def slug(title: str, taken: Sequence[str] = ()) -> str:
     """A checker's key from a sub-task's title, different from every key in `taken`."""
-    base = "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:40].strip("-") or "sub-task"
+    words = re.findall(r"[a-z0-9]+", title.lower())
+    while len("-".join(words)) > 40 and len(words) > 1:
+        words.pop()
+    base = "-".join(words)[:40] or "sub-task"
     number, key = 2, base
     while key in taken or key == GOAL:
         key, number = f"{base}-{number}", number + 1
