@@ -78,7 +78,7 @@ def show_runs(session: Session) -> None:
     listing = runs.runs(session)
     for run in listing.items:
         found = runs.summary(runs.read_evaluations(run.folder))
-        reached = f"{found.steps_to_80:,}" if found.steps_to_80 is not None else "-"
+        reached = f"{found.steps_to_learned:,}" if found.steps_to_learned is not None else "-"
         final = f"{found.final_success:.0%}" if found.final_success is not None else "-"
         config = run.config
         click.echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")

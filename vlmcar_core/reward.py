@@ -1,0 +1,174 @@
+"""Checkers as a reward: 1/n for each of n sub-tasks, once an episode, in order."""
+
+import hashlib
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from vlmcar_core.chain import Chain
+from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.types import Checker, Frame, Outcome, Proposal
+
+REMEMBERED = 200_000
+"""Answers kept; about 250 bytes each."""
+
+
+class Judge:
+    """Asks checkers about frames and remembers what they said: a checker is a function of its two frames.
+
+    One may serve all copies of an environment. Bounded: the answer not needed for longest is forgotten first.
+    """
+
+    def __init__(self, process: CheckerProcess, remembered: int = REMEMBERED) -> None:
+        self._process = process
+        self._size = remembered
+        self._answers: OrderedDict[tuple[str, bytes, bytes], Outcome] = OrderedDict()
+        self.asked = 0
+        """Questions so far; `remembered` of them were not put to the process."""
+        self.remembered = 0
+        self._warned: set[str] = set()
+
+    def ask(
+        self, checker: Checker, initial: Frame, initial_digest: bytes, frame: Frame, frame_digest: bytes
+    ) -> Outcome:
+        """What a checker says; digests are `digest` of the frames."""
+        key = (checker.digest, initial_digest, frame_digest)
+        self.asked += 1
+        outcome = self._answers.get(key)
+        if outcome is None:
+            outcome = self._process.run(checker.key, initial, frame[None])[0]
+            self._answers[key] = outcome
+            if len(self._answers) > self._size:
+                self._answers.popitem(last=False)
+        else:
+            self.remembered += 1
+            self._answers.move_to_end(key)
+        if outcome.kind != "ok" and checker.key not in self._warned:
+            self._warned.add(checker.key)
+            where = f", line {outcome.line}" if outcome.line else ""
+            warnings.warn(
+                f"the checker {checker.key!r} failed and pays nothing ({outcome.kind}{where}: {outcome.message})",
+                stacklevel=2,
+            )
+        return outcome
+
+    def close(self) -> None:
+        self._process.close()
+
+
+def digest(frame: Frame) -> bytes:
+    """SHA-1 of a frame's pixels; to tell frames apart, not for safety."""
+    return hashlib.sha1(np.ascontiguousarray(frame).data, usedforsecurity=False).digest()
+
+
+class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
+    """Pays 1/n the first time in an episode that the next of n sub-tasks is done, beside the environment's reward.
+
+    Nothing is paid for what is done in the first frame already, nothing twice, nothing out of order, so an episode's
+    learned reward is at most 1. n counts the sub-tasks; a proposal without any is paid for its goal. The frames come
+    from the environment's full render and are drawn only while something is left to be paid.
+
+    `info["vlmcar"]` holds: reward, what the checkers paid for this step; env_reward, what the environment paid;
+    components, key to what was paid for it in this step; completed, how many of `total` are done; faults, key to what
+    went wrong with a checker in this step (it pays nothing then).
+
+    Args:
+        env: made with render_mode "rgb_array".
+        proposal: whose checkers pay.
+        judge: shared between copies; one of its own, closed with the environment, if None.
+        env_reward: keep the environment's own reward beside the checkers'.
+        scene: from the environment to its full frame, uint8 (H, W, 3); `env.render()` if None.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        proposal: Proposal,
+        judge: Judge | None = None,
+        env_reward: bool = True,
+        scene: Callable[[gym.Env[Any, Any]], Frame] | None = None,
+    ) -> None:
+        super().__init__(env)
+        self._checkers = tuple(step.checker for step in proposal.paid)
+        self._judge = judge or Judge(CheckerProcess(self._checkers))
+        self._own_judge = judge is None
+        self._env_reward = env_reward
+        self._scene = scene or _rendered
+        self._chain = Chain(len(self._checkers))
+        self._initial: Frame | None = None
+        self._initial_digest = b""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._chain = Chain(len(self._checkers))
+        self._initial = np.array(self._scene(self.env))
+        self._initial_digest = digest(self._initial)
+        _, faults = self._look(self._initial)
+        return observation, {**info, "vlmcar": self._info(0.0, 0.0, {}, faults)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        env_reward = float(reward)
+        paid: list[int] = []
+        faults: dict[str, str] = {}
+        if not self._chain.finished:
+            paid, faults = self._look(self._scene(self.env))
+        components = {self._checkers[index].key: 1.0 / len(self._checkers) for index in paid}
+        learned = len(paid) / len(self._checkers)
+        total = learned + (env_reward if self._env_reward else 0.0)
+        return (
+            observation,
+            total,
+            terminated,
+            truncated,
+            {
+                **info,
+                "vlmcar": self._info(learned, env_reward, components, faults),
+            },
+        )
+
+    def close(self) -> None:
+        if self._own_judge:
+            self._judge.close()
+        super().close()
+
+    def _look(self, frame: Frame) -> tuple[list[int], dict[str, str]]:
+        """Which sub-tasks this frame pays, and what went wrong."""
+        if self._initial is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        initial, frame_digest = self._initial, digest(frame)
+        faults: dict[str, str] = {}
+
+        def is_done(index: int) -> bool:
+            checker = self._checkers[index]
+            outcome = self._judge.ask(checker, initial, self._initial_digest, frame, frame_digest)
+            if outcome.kind != "ok":
+                faults[checker.key] = f"{outcome.kind}: {outcome.message}"
+            return outcome.done
+
+        return self._chain.advance(is_done), faults
+
+    def _info(
+        self, learned: float, env_reward: float, components: dict[str, float], faults: dict[str, str]
+    ) -> dict[str, Any]:
+        return {
+            "reward": learned,
+            "env_reward": env_reward,
+            "components": components,
+            "completed": self._chain.completed,
+            "total": len(self._checkers),
+            "faults": faults,
+        }
+
+
+def _rendered(env: gym.Env[Any, Any]) -> Frame:
+    frame = env.render()
+    if not isinstance(frame, np.ndarray):
+        raise TypeError(
+            f"checkers need a picture: make the environment with render_mode='rgb_array', not {env.render_mode!r}"
+        )
+    return frame

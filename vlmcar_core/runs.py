@@ -1,0 +1,161 @@
+"""A training run's folder: what it was asked, how it went, what it learned. One writer, the run itself.
+
+    config.json         the RunConfig; written before the run starts
+    progress.jsonl      a row per stretch of training
+    evaluation.jsonl    a row per evaluation under the environment's own success
+    model.zip           the policy, replaced at every evaluation
+A run is a job, too: status.json and log.txt are `jobs`'.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vlmcar_core import files, jobs
+from vlmcar_core.errors import BadInput, DamagedFile
+from vlmcar_core.jobs import Job
+from vlmcar_core.store import Listing, Session
+
+CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluation.jsonl", "model.zip"
+STEPS_MAX = 1_000_000_000
+REWARDS = ("dense", "sparse")
+LEARNED = 0.8
+"""The success rate that counts as learned, in tables of steps."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What one training is asked to do."""
+
+    reward: Literal["dense", "sparse"] | str = "dense"
+    """dense: the checkers pay; sparse: the environment alone."""
+
+    proposal: int | None = None
+    """Whose checkers pay; None for a sparse run."""
+
+    env_reward: bool = True
+    """In a dense run, keep the environment's own reward beside the checkers'."""
+
+    trainer: str = "ppo"
+    steps: int = 200_000
+    """Environment steps in all."""
+
+    seed: int = 0
+    evaluations: int = 20
+    eval_episodes: int = 20
+    """Episodes per evaluation, on layouts that training does not see."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the trainer that differ from its defaults."""
+
+    def __post_init__(self) -> None:
+        if self.reward not in REWARDS:
+            raise BadInput(f"a reward is one of {', '.join(REWARDS)}, not {self.reward!r}")
+        if self.reward == "dense" and self.proposal is None:
+            raise BadInput("a dense run needs the number of the proposal whose checkers pay")
+        for label, value, low, high in (
+            ("number of steps", self.steps, 1, STEPS_MAX),
+            ("seed", self.seed, 0, 2**31 - 1),
+            ("number of evaluations", self.evaluations, 1, 1000),
+            ("number of evaluation episodes", self.eval_episodes, 1, 1000),
+        ):
+            if not low <= value <= high:
+                raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its folder shows it."""
+
+    number: int
+    folder: Path
+    config: RunConfig
+    job: Job
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run learned, by its evaluations; None where it was not evaluated, or never got there."""
+
+    steps_to_learned: int | None
+    """Steps at the first evaluation with at least 80 % success."""
+
+    final_success: float | None
+    """Success rate of the last evaluation, in [0, 1]."""
+
+    episodes: int = 0
+    """Episodes that the last evaluation counted."""
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    files.write_json(folder / CONFIG, asdict(config))
+
+
+def read_config(folder: Path) -> RunConfig:
+    """Raises `DamagedFile` where there is none that can be read."""
+    path = folder / CONFIG
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError as error:
+        raise DamagedFile(f"run {folder.name} has no {CONFIG}; start it again") from error
+    value.pop("version")
+    return files.parse(path, lambda: RunConfig(**value))
+
+
+def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:
+    """Add a row to progress.jsonl or evaluation.jsonl."""
+    with (folder / name).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def read_progress(folder: Path) -> list[dict[str, Any]]:
+    """How training went, a row per stretch of it, over the last 100 training episodes.
+
+    steps; seconds since the start; episodes so far; success_rate in [0, 1], by the environment; learned_return,
+    what the checkers paid per episode (None in a sparse run); env_return, what the environment paid;
+    episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second.
+    Rates are None until the first episode has ended.
+    """
+    return _rows(folder / PROGRESS, "steps")
+
+
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    """Evaluations: steps so far, episodes, successes by the environment, mean_length in steps."""
+    return _rows(folder / EVALUATION, "successes")
+
+
+def _rows(path: Path, needed: str) -> list[dict[str, Any]]:
+    """Every whole row; one that is half written, as after a kill, is left out."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get(needed), int):
+            found.append(row)
+    return found
+
+
+def runs(session: Session) -> Listing[Run]:
+    """Every run of a session, by number."""
+    found, problems = [], []
+    for folder in session.run_folders():
+        try:
+            found.append(Run(int(folder.name), folder, read_config(folder), jobs.read(folder)))
+        except DamagedFile as error:
+            problems.append(f"run {folder.name}: {error}")
+    return Listing(tuple(found), tuple(problems))
+
+
+def summary(evaluations: Sequence[Mapping[str, Any]]) -> Summary:
+    """Steps to 80 % success, and the final success."""
+    if not evaluations:
+        return Summary(None, None)
+    rates = [(int(row["steps"]), row["successes"] / max(1, row["episodes"])) for row in evaluations]
+    learned = next((steps for steps, rate in rates if rate >= LEARNED), None)
+    return Summary(learned, rates[-1][1], int(evaluations[-1]["episodes"]))

@@ -1,0 +1,207 @@
+"""Environment + reward + trainer → progress, evaluations under the environment's own success, a policy."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmcar_core import plugins, rollouts, runs
+from vlmcar_core.errors import BadInput
+from vlmcar_core.reward import CheckerReward, Judge
+from vlmcar_core.runs import RunConfig
+from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.store import Session
+from vlmcar_core.types import Progress, Proposal, Task
+
+WINDOW = 100
+"""Training episodes over which rates are taken."""
+
+HELD_OUT_SEED = 1_000_000
+"""Evaluations reset to seeds from here on; training draws its own."""
+
+WATCH_SEED = 2_000_000
+
+
+def train(session: Session, folder: Path, config: RunConfig, progress: Progress) -> dict[str, Any]:
+    """Train one agent; writes rows and the policy into `folder` as it goes.
+
+    Raises:
+        Cancelled: through `progress`; the policy so far is saved.
+        BadInput: the session has no environment, or a setting makes no sense.
+    """
+    task = session.task
+    if task.family is None:
+        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
+    family = plugins.load("envs", task.family)
+    proposal = session.proposal(config.proposal) if config.reward == "dense" else None
+    checkers = [step.checker for step in proposal.paid] if proposal else []
+    judge = Judge(CheckerProcess(checkers))
+    log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress)
+    try:
+        plugins.load("trainers", config.trainer).learn(
+            lambda: _training_env(family, task, proposal, judge, config),
+            config.steps,
+            config.seed,
+            config.settings,
+            log.after_stretch,
+            folder / runs.MODEL,
+        )
+    finally:
+        judge.close()
+    found = runs.summary(runs.read_evaluations(folder))
+    share = judge.remembered / judge.asked if judge.asked else None
+    return {"steps_to_learned": found.steps_to_learned, "final_success": found.final_success, "remembered": share}
+
+
+def watch(session: Session, number: int, episodes: int, progress: Progress) -> list[str]:
+    """Record episodes of a run's policy as trajectories, on layouts of their own; returns their ids.
+
+    Raises:
+        BadInput: the run has no policy yet.
+    """
+    folder = session.run_folder(number)
+    if not (folder / runs.MODEL).is_file():
+        raise BadInput(f"run {number} has saved no policy yet; wait for its first evaluation")
+    config, task = runs.read_config(folder), session.task
+    act = plugins.load("trainers", config.trainer).load(folder / runs.MODEL)
+    limit = rollouts.steps_limit(task)
+    there = {info.seed for info in session.trajectories().items if info.source == "policy"}
+    seeds = [seed for seed in range(WATCH_SEED, WATCH_SEED + len(there) + episodes) if seed not in there][:episodes]
+    ids = []
+    for done, seed in enumerate(seeds):
+        progress(done, episodes, f"episode {done + 1} of {episodes}")
+        trajectory = rollouts.record_policy(task, seed, lambda seen: act(seen[None])[0], limit)
+        ids.append(session.add_trajectory(trajectory))
+    progress(episodes, episodes, f"{episodes} episodes of run {number} recorded")
+    return ids
+
+
+def _training_env(
+    family: ModuleType, task: Task, proposal: Proposal | None, judge: Judge, config: RunConfig
+) -> gym.Env[Any, Any]:
+    env: gym.Env[Any, Any] = family.make(task)
+    if proposal is not None:
+        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene)
+    return EpisodeRecord(family.policy_view(env), family.succeeded)
+
+
+class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
+    """Adds `info["episode_record"]` at an episode's end: success, env_return, learned_return, length, completed."""
+
+    def __init__(self, env: gym.Env[Any, Any], succeeded: Callable[[NDArray[np.float64], bool], bool]) -> None:
+        super().__init__(env)
+        self._succeeded = succeeded
+        self._rewards: list[float] = []
+        self._learned = 0.0
+        self._paid: list[str] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._rewards, self._learned, self._paid = [], 0.0, []
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        ours = info.get("vlmcar", {"reward": 0.0, "env_reward": float(reward), "components": {}})
+        self._rewards.append(ours["env_reward"])
+        self._learned += ours["reward"]
+        self._paid += ours["components"]
+        if terminated or truncated:
+            record = {
+                "success": self._succeeded(np.array(self._rewards), terminated),
+                "env_return": float(sum(self._rewards)),
+                "learned_return": self._learned,
+                "length": len(self._rewards),
+                "paid": list(self._paid),
+            }
+            info = {**info, "episode_record": record}
+        return observation, reward, terminated, truncated, info
+
+
+class _Log:
+    """Writes a row after each stretch of training, and evaluates when it is time."""
+
+    def __init__(
+        self, folder: Path, config: RunConfig, keys: Sequence[str], family: ModuleType, task: Task, progress: Progress
+    ) -> None:
+        self._folder, self._config, self._keys = folder, config, keys
+        self._family, self._task, self._progress = family, task, progress
+        self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
+        self._episodes = 0
+        self._evaluated = 0
+        self._began = time.monotonic()
+
+    def after_stretch(
+        self,
+        steps: int,
+        records: list[dict[str, Any]],
+        act: Callable[[NDArray[np.float32]], NDArray[Any]],
+        save: Callable[[], None],
+    ) -> None:
+        self._recent.extend(records)
+        self._episodes += len(records)
+        row = self._row(steps)
+        runs.append(self._folder, runs.PROGRESS, row)
+        rate = row["success_rate"]
+        said = (
+            "no episode has ended yet"
+            if rate is None
+            else f"{rate:.0%} of the last {len(self._recent)} episodes solved"
+        )
+        self._progress(min(steps, self._config.steps), self._config.steps, said)
+        due = min(self._config.evaluations, steps * self._config.evaluations // self._config.steps)
+        if due > self._evaluated:
+            self._evaluated = due
+            save()
+            found = evaluate(self._family, self._task, act, self._config.eval_episodes)
+            runs.append(self._folder, runs.EVALUATION, {"steps": steps, **found})
+
+    def _row(self, steps: int) -> dict[str, Any]:
+        seconds = time.monotonic() - self._began
+        dense = self._config.reward == "dense"
+        return {
+            "steps": steps,
+            "seconds": seconds,
+            "steps_per_second": steps / seconds,
+            "episodes": self._episodes,
+            "success_rate": self._mean("success"),
+            "env_return": self._mean("env_return"),
+            "learned_return": self._mean("learned_return") if dense else None,
+            "episode_length": self._mean("length"),
+            "completions": {key: self._share(key) for key in self._keys} if self._recent else {},
+        }
+
+    def _mean(self, name: str) -> float | None:
+        return float(np.mean([record[name] for record in self._recent])) if self._recent else None
+
+    def _share(self, key: str) -> float:
+        return float(np.mean([key in record["paid"] for record in self._recent]))
+
+
+def evaluate(
+    family: ModuleType, task: Task, act: Callable[[NDArray[np.float32]], NDArray[Any]], episodes: int
+) -> dict[str, Any]:
+    """Episodes on held-out layouts under the environment's own success; no checker is asked.
+
+    Returns:
+        episodes, successes, and mean_length in steps.
+    """
+    envs = [EpisodeRecord(family.policy_view(family.make(task)), family.succeeded) for _ in range(episodes)]
+    seen = {number: env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)}
+    records = []
+    while seen:
+        actions = act(np.stack(list(seen.values())))
+        for number, action in zip(list(seen), actions, strict=True):
+            seen[number], _, terminated, truncated, info = envs[number].step(action)
+            if terminated or truncated:
+                records.append(info["episode_record"])
+                del seen[number]
+    for env in envs:
+        env.close()
+    successes = sum(bool(record["success"]) for record in records)
+    return {"episodes": episodes, "successes": successes, "mean_length": float(np.mean([r["length"] for r in records]))}
