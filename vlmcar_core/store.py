@@ -5,13 +5,14 @@
       frames/                       initial.png, goal.png, goal.json (where the goal frame came from)
       trajectories/<id>.zip         one episode each (see recordings.py)
       proposals/<n>/                proposal.json, one <key>.py per checker, initial.png and goal.png as proposed from
+      draft.json                    a person's edit that is not saved as a proposal yet
       answers/<digest>/<id>.npz     what one checker said about one trajectory; may be deleted, is made again
       verdicts/<n>.json             what one verification found
       runs/<n>/                     one training each; written by the run itself
       jobs/<n>-<stage>/             background recordings, proposals, verifications (see jobs.py)
 
-Files are added, written whole or not at all, and never edited; only session.json and the two frames may be
-replaced. A damaged file is reported beside the ones that can be read.
+Files are added, written whole or not at all, and never edited; only session.json, the draft and the two
+frames may be replaced. A damaged file is reported beside the ones that can be read.
 """
 
 import dataclasses
@@ -48,6 +49,7 @@ from vlmcar_core.verdicts import Verdict, Verification, Wrong
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
 ANSWERS, VERDICTS, RUNS, JOBS = "answers", "verdicts", "runs", "jobs"
+DRAFT = "draft.json"
 NOTE_LIMIT = 4000
 
 T = TypeVar("T")
@@ -341,6 +343,29 @@ class Session:
         value = files.read_json(path)
         return files.parse(path, lambda: _proposal(folder, value))
 
+    # A person's unsaved edit
+
+    @property
+    def draft(self) -> Proposal | None:
+        """The edit that was not saved yet; its `number` is that of the proposal it was made from.
+
+        Raises:
+            DamagedFile: it cannot be read.
+        """
+        path = self.folder / DRAFT
+        if not path.is_file():
+            return None
+        value = files.read_json(path)
+        return files.parse(path, lambda: _draft(value))
+
+    def save_draft(self, edited: Proposal | None) -> None:
+        """Keep an edit that is not a proposal yet, in place of the one before; None forgets it."""
+        if edited is None:
+            (self.folder / DRAFT).unlink(missing_ok=True)
+            return
+        sources = {step.key: step.checker.source for step in edited.steps}
+        files.write_json(self.folder / DRAFT, {**_proposal_json(edited), "sources": sources})
+
     # What checkers said
 
     def answers(self, digest: str, id: str) -> Answers | None:
@@ -479,14 +504,24 @@ def _proposal_json(proposal: Proposal) -> dict[str, Any]:
 
 
 def _proposal(folder: Path, value: dict[str, Any]) -> Proposal:
-    def step(item: dict[str, str]) -> SubTask:
-        Checker(item["key"], "")  # a key that is no plain word must not become a path
-        path = folder / f"{item['key']}.py"
+    def source(key: str) -> str:
+        path = folder / f"{key}.py"
         try:
-            source = path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DamagedFile(f"{path.name} of proposal {folder.name} cannot be read ({error})") from error
-        return SubTask(str(item["title"]), Checker(item["key"], source), str(item["doubt"]))
+
+    return _built(value, int(folder.name), source)
+
+
+def _draft(value: dict[str, Any]) -> Proposal:
+    return _built(value, value["number"], lambda key: str(value["sources"][key]))
+
+
+def _built(value: dict[str, Any], number: int | None, source: Callable[[str], str]) -> Proposal:
+    def step(item: dict[str, str]) -> SubTask:
+        checked = Checker(item["key"], "")  # a key that is no plain word must not become a path
+        return SubTask(str(item["title"]), Checker(checked.key, source(checked.key)), str(item["doubt"]))
 
     return Proposal(
         goal=step(value["goal"]),
@@ -495,7 +530,7 @@ def _proposal(folder: Path, value: dict[str, Any]) -> Proposal:
         reason=str(value["reason"]),
         parent=value["parent"],
         doubts=tuple(str(doubt) for doubt in value["doubts"]),
-        number=int(folder.name),
+        number=number,
         created=str(value["created"]),
     )
 

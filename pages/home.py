@@ -1,0 +1,65 @@
+"""All sessions, and for a first visit what this is."""
+
+import streamlit as st
+
+from vlmcar_core import pipeline, verdicts
+from vlmcar_core.errors import VlmcarError
+from vlmcar_core.store import Session, sessions
+from vlmcar_studio import current, widgets
+
+STEPS = (
+    ("Two frames", "Choose an environment, or upload how a task begins and how it looks when it is done."),
+    ("Programs", "Sub-tasks are proposed, and for each a small program that sees from pixels whether it is done."),
+    ("Verified", "Every program runs on recorded experts and random episodes. You see where it is wrong, and why."),
+    ("Trained", "The verified programs pay an agent at every step, beside the environment's own reward."),
+)
+
+
+def row(name: str) -> dict[str, str]:
+    session = Session(pipeline.default_root() / name)
+    task, proposals = session.task, session.proposals().items
+    verification = session.verification(proposals[-1].number or 0) if proposals else None
+    return {
+        "Session": name,
+        "Task": task.env_id or "two frames",
+        "Trajectories": str(len(list((session.folder / "trajectories").glob("*.zip")))),
+        "Proposal": f"{proposals[-1].number} by {proposals[-1].author}" if proposals else "none yet",
+        "Verdict": verdicts.judge_whole(verification).judgement if verification else "not verified",
+        "Runs": str(len(session.run_folders())),
+    }
+
+
+def safe_row(name: str) -> dict[str, str]:
+    try:
+        return row(name)
+    except VlmcarError as error:
+        return {"Session": name, "Task": f"cannot be read: {error}"}
+
+
+st.title("VLM-CaR Studio")
+st.write("Write reward code from two frames, see it verified, train on it. No API key and no GPU needed.")
+for number, (column, (title, text)) in enumerate(zip(st.columns(4), STEPS, strict=True), 1):
+    with column.container(border=True, height="stretch"):
+        st.markdown(f"**{number}. {title}**")
+        st.caption(text)
+listing = sessions(pipeline.default_root())
+widgets.problems(listing.problems)
+st.subheader("Sessions")
+if listing.items:
+    table = st.dataframe(
+        [safe_row(name) for name in listing.items],
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="sessions",
+        alt="The sessions with their task, newest proposal and verdict",
+    )
+    rows = table["selection"]["rows"]
+    if rows and st.session_state.get("opened") != listing.items[rows[0]]:
+        st.session_state["opened"] = listing.items[rows[0]]
+        current.choose(listing.items[rows[0]])
+        st.rerun()
+    st.caption("Select a row to open its session; the numbered pages then show it.")
+else:
+    st.info("There are no sessions yet. Make the first one: it takes a minute to a verified reward.")
+st.page_link("pages/task.py", label="New session", icon=":material/add:")

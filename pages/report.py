@@ -1,0 +1,62 @@
+"""One page per session: the frames, the sub-tasks, the code, the verdicts, the learning curves."""
+
+import streamlit as st
+
+from vlmcar_core import pipeline, report, runs, verdicts
+from vlmcar_studio import current, widgets
+
+session = current.session()
+st.title(f"Report: {session.name}")
+left, middle = st.columns(2)
+with left:
+    widgets.show_frame(session.initial, "Initial frame")
+with middle:
+    widgets.show_frame(session.goal, "Goal frame")
+proposals = session.proposals()
+listing = runs.runs(session)
+widgets.problems([*proposals.problems, *session.trajectories().problems, *listing.problems])
+if st.button("Write the report file", type="primary", icon=":material/description:"):
+    with st.spinner("Writing the report …"):
+        st.session_state["report"] = (session.name, pipeline.report(session))
+written = st.session_state.get("report")
+if written is not None and written[0] == session.name:
+    st.download_button(
+        f"Download {session.name}.html ({len(written[1].encode()) / 2**20:.1f} MiB)",
+        written[1],
+        f"{session.name}.html",
+        "text/html",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.caption("One file; it needs no network and no server.")
+st.subheader("Sub-tasks")
+if not proposals.items:
+    st.info("Nothing is proposed yet.")
+else:
+    proposal = proposals.items[-1]
+    assert proposal.number is not None
+    verification = session.verification(proposal.number)
+    st.markdown(f"**Goal.** {widgets.plain(proposal.goal.title)}")
+    st.caption(f"Proposal {proposal.number} by {widgets.plain(proposal.author)}")
+    for number, step in enumerate(proposal.steps, 1):
+        name = f"Goal: {step.title}" if step is proposal.goal else f"{number}. {step.title}"
+        with st.expander(widgets.plain(name)):
+            if verification is not None:
+                judged = verdicts.judge_checker(verification.verdict(step.key), verification)
+                widgets.badge(judged.judgement)
+                st.write(f"{widgets.plain(judged.reason)}.")
+            st.code(step.checker.source, language="python")
+    if verification is None:
+        st.info("Not verified yet.")
+    else:
+        whole = verdicts.judge_whole(verification)
+        widgets.badge(whole.judgement)
+        st.markdown(f"**The whole proposal** {widgets.plain(whole.reason)}.")
+st.subheader("Training")
+curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
+if not curves:
+    st.info("Not trained yet.")
+else:
+    left, right = st.columns(2)
+    left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
+    right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")

@@ -1,0 +1,166 @@
+"""What is to be learned: a new session, or the two frames of the open one."""
+
+import streamlit as st
+
+from vlmcar_core import pipeline
+from vlmcar_core.envs import EnvTask
+from vlmcar_core.errors import BadInput
+from vlmcar_core.store import Session
+from vlmcar_core.types import Frame, Recording, Task
+from vlmcar_studio import current, widgets
+
+PICTURES = ["png", "jpg", "jpeg", "webp"]
+
+
+@st.cache_data(show_spinner=False)
+def environments() -> list[tuple[str, EnvTask]]:
+    return pipeline.env_tasks()
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def preview(env_id: str, family: str, seed: int, tile_size: int, highlight: bool) -> Frame:
+    return pipeline.preview(Task(env_id, family, seed, settings(tile_size, highlight)))
+
+
+def settings(tile_size: int, highlight: bool) -> dict[str, object]:
+    """Only what differs from the environment's own defaults."""
+    return {**({"tile_size": tile_size} if tile_size != 32 else {}), **({} if highlight else {"highlight": False})}
+
+
+def label(task: EnvTask) -> str:
+    marks = [*(["paper"] if task.paper else []), *(["no expert"] if not task.expert else [])]
+    return task.env_id + (f"  ({', '.join(marks)})" if marks else "")
+
+
+def opened(name: str) -> None:
+    current.choose(name)
+    st.toast(f"Session {name} was made.", icon=":material/check:")
+    st.rerun()
+
+
+def from_environment() -> None:
+    known = {task.env_id: (family, task) for family, task in environments() if task.works}
+    left, right = st.columns([3, 2])
+    with left:
+        env_id = st.selectbox(
+            "Environment", list(known), format_func=lambda id: label(known[id][1]), help="Type to search."
+        )
+        family, task = known[env_id]
+        if task.note:
+            st.caption(f":material/info: {task.note}. Random episodes can be recorded; upload a goal frame.")
+        seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Its first frame is the task's initial frame.")
+        with st.expander("Pictures and recordings"):
+            tile_size = st.slider("Pixels per cell", 8, 64, 32, step=4)
+            highlight = st.toggle("Highlight what the agent sees", value=True)
+            experts = st.number_input("Expert episodes", 0, 1000, Recording.experts)
+            randoms = st.number_input("Random episodes", 0, 10_000, Recording.randoms)
+            steps = st.number_input("Steps of a random episode at most", 1, 10_000, Recording.random_steps)
+            st.caption("The paper's counts are 2 and 100; it does not say how long its random episodes are.")
+        name = st.text_input("Name", value=free_name(env_id), max_chars=64, key=f"name-{env_id}")
+        if st.button("Make session", type="primary", icon=":material/add:"):
+            try:
+                pipeline.create_from_env(
+                    pipeline.default_root(),
+                    name,
+                    env_id,
+                    int(seed),
+                    settings(tile_size, highlight),
+                    Recording(int(experts), int(randoms), int(steps)),
+                )
+            except BadInput as error:
+                st.error(str(error))
+            else:
+                opened(name)
+    with right:
+        frame = preview(env_id, family, int(seed), tile_size, highlight)
+        widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
+
+
+def free_name(env_id: str) -> str:
+    """A name that is not taken, from the environment's id."""
+    base = env_id.removeprefix("MiniGrid-").removesuffix("-v0").lower()[:50]
+    number, name = 2, base
+    while (pipeline.default_root() / name).exists():
+        name, number = f"{base}-{number}", number + 1
+    return name
+
+
+def from_pictures() -> None:
+    st.write("How the task begins, and how it looks when it is done: two pictures from the same camera.")
+    left, right = st.columns(2)
+    initial = left.file_uploader("Initial frame", PICTURES, key="initial")
+    goal = right.file_uploader("Goal frame", PICTURES, key="goal-picture")
+    name = st.text_input("Name", value="two-frames", max_chars=64, key="frames-name")
+    if st.button(
+        "Make session", type="primary", icon=":material/add:", disabled=not (initial and goal), key="frames-make"
+    ):
+        assert initial is not None and goal is not None
+        try:
+            pipeline.create_from_frames(
+                pipeline.default_root(), name, initial.getvalue(), goal.getvalue(), (initial.name, goal.name)
+            )
+        except BadInput as error:
+            st.error(str(error))
+        else:
+            opened(name)
+
+
+def goal_of(session: Session) -> None:
+    """Other ways to a goal frame than the expert's last."""
+    choices = ["A recorded frame", "A picture"] if session.task.env_id else ["A picture"]
+    how = st.segmented_control("Goal frame from", choices, default=choices[0], key="goal-how")
+    if how == "A picture":
+        picture = st.file_uploader("Picture", PICTURES, key="new-goal")
+        if picture is not None and st.button("Make it the goal frame", key="goal-upload"):
+            try:
+                pipeline.set_goal_from_upload(session, picture.getvalue(), picture.name)
+            except BadInput as error:
+                st.error(str(error))
+            else:
+                st.rerun()
+        return
+    infos = session.trajectories().items
+    if not infos:
+        st.caption("Nothing is recorded yet; an expert's last frame becomes the goal frame by itself.")
+        return
+    info = st.selectbox("Trajectory", infos, format_func=lambda found: f"{found.id}, {found.steps} steps")
+    index = st.slider("Frame", 0, info.steps, info.steps, key=f"goal-frame-{info.id}")
+    widgets.show_frame(session.trajectory(info.id).frames[index], f"{info.id}, frame {index}")
+    if st.button("Make it the goal frame", key="goal-recorded"):
+        pipeline.set_goal_from_trajectory(session, info.id, index)
+        st.rerun()
+
+
+def show(session: Session) -> None:
+    task, origin = session.task, session.goal_origin()
+    st.title("Task")
+    st.write(f"**{task.env_id}**, seed {task.seed}" if task.env_id else "**Two frames**, no environment")
+    left, right = st.columns(2)
+    with left:
+        widgets.show_frame(session.initial, "Initial frame", 420)
+    with right:
+        widgets.show_frame(session.goal, "Goal frame", 420)
+        if origin is not None:
+            where = {"upload": f"the picture {origin.name}", "expert": f"the last frame of {origin.trajectory}"}
+            came = where.get(origin.kind, f"frame {origin.frame} of {origin.trajectory}")
+            st.caption(f"From {widgets.plain(came)}.")
+        elif task.env_id:
+            st.caption("Record an expert: its last frame becomes the goal frame. Or choose one below.")
+    with st.expander("Change the goal frame"):
+        goal_of(session)
+    if task.env_id:
+        widgets.next_page("pages/record.py", "Next: record trajectories")
+    else:
+        widgets.next_page("pages/propose.py", "Next: propose sub-tasks and checkers")
+
+
+found = current.session_or_none()
+if found is not None:
+    show(found)
+    st.divider()
+st.header("New session") if found is not None else st.title("New session")
+environment, pictures = st.tabs(["From an environment", "From two pictures"])
+with environment:
+    from_environment()
+with pictures:
+    from_pictures()

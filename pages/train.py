@@ -1,0 +1,175 @@
+"""Training runs on the checkers' reward and on the environment's own, live."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import streamlit as st
+
+from vlmcar_core import jobs, pipeline, plugins, report, runs, verdicts
+from vlmcar_core.errors import BadInput
+from vlmcar_core.runs import Run, RunConfig
+from vlmcar_core.store import Session
+from vlmcar_core.trainers import _defaults
+from vlmcar_core.types import Proposal
+from vlmcar_studio import current, widgets
+from vlmcar_studio.replay import replay
+
+REFRESH_SECONDS = 2.0
+
+
+def verdict_line(session: Session, proposal: Proposal) -> None:
+    assert proposal.number is not None
+    verification = session.verification(proposal.number)
+    if verification is None:
+        st.warning(f"Proposal {proposal.number} is not verified: nobody knows yet whether its checkers are right.")
+        return
+    judged = verdicts.judge_whole(verification)
+    if judged.judgement != "accepted":
+        st.warning(f"Proposal {proposal.number} is {judged.judgement}: it {widgets.plain(judged.reason)}.")
+    else:
+        widgets.badge(judged.judgement)
+        st.caption(f"Proposal {proposal.number} by {widgets.plain(proposal.author)}")
+
+
+def start(session: Session, proposal: Proposal | None) -> None:
+    left, middle, right = st.columns(3)
+    choices = ["dense", "sparse"] if proposal else ["sparse"]
+    rewards = left.pills("Rewards", choices, selection_mode="multi", default=choices, help="One run of each per seed.")
+    seeds = middle.number_input("Seeds", 1, 20, 1)
+    steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000)
+    with st.expander("More settings"):
+        env_reward = st.toggle("Dense runs keep the environment's own reward beside the checkers'", value=True)
+        trainer = st.selectbox("Trainer", plugins.names("trainers"), format_func=str.upper)
+        settings = {}
+        for column, (name, value) in zip(st.columns(3) * 3, _defaults.PPO.items(), strict=False):
+            kind = {"format": "%g", "step": value / 10} if isinstance(value, float) else {"step": 1}
+            chosen = column.number_input(name, value=value, key=f"ppo-{name}", **kind)
+            if chosen != value:
+                settings[name] = chosen
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=not rewards):
+        try:
+            pipeline.start_training(
+                session,
+                list(rewards),
+                range(int(seeds)),
+                env_reward=env_reward,
+                trainer=trainer,
+                steps=int(steps),
+                settings=settings,
+            )
+        except BadInput as error:
+            st.error(str(error))
+        else:
+            st.rerun()
+    st.caption("Each run is a process of its own: it goes on when this page, or the app, is closed.")
+
+
+@st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))
+def live(session: Session) -> None:
+    """Refreshed by itself while something runs."""
+    listing = runs.runs(session)
+    show_runs(listing.items)
+    if not any(run.job.running for run in listing.items):
+        st.rerun()
+
+
+def show_runs(found: Sequence[Run]) -> None:
+    curves = [(run, runs.read_progress(run.folder)) for run in found]
+    left, right = st.columns(2)
+    left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
+    right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
+    for run, rows in reversed(curves):
+        show_run(run, rows)
+
+
+def show_run(run: Run, rows: Sequence[dict]) -> None:
+    latest = rows[-1] if rows else {}
+    found = runs.summary(runs.read_evaluations(run.folder))
+    with st.container(border=True):
+        first, second, third, fourth = st.columns([2, 2, 3, 1])
+        with first:
+            st.markdown(f"**Run {run.number}**, {run.config.reward}, seed {run.config.seed}")
+            widgets.state_badge(run.job.state)
+        solved = latest.get("success_rate")
+        second.metric("Success, last 100 episodes", "—" if solved is None else f"{solved:.0%}")
+        learned = f"{found.steps_to_learned:,} steps" if found.steps_to_learned is not None else "not yet"
+        final = (
+            f"{found.final_success:.0%} of {found.episodes} episodes" if found.final_success is not None else "none yet"
+        )
+        third.caption(f"80 % success after: {learned}  \nLast evaluation: {final}")
+        if latest:
+            third.caption(f"{latest['steps_per_second']:.0f} steps a second" + completions(latest))
+        if run.job.running:
+            left = run.job.seconds_left
+            text = widgets.plain(run.job.message) + (
+                f" · about {widgets.duration(left)} left" if left is not None else ""
+            )
+            st.progress(min(1.0, run.job.done / run.job.total) if run.job.total else 0.0, text=text)
+            if fourth.button("Stop", key=f"stop-run-{run.number}", icon=":material/stop:"):
+                jobs.cancel(run.folder)
+        elif run.job.state != "success":
+            st.caption(widgets.plain(run.job.message))
+
+
+def completions(row: dict) -> str:
+    shares = row.get("completions") or {}
+    if not shares:
+        return ""
+    return "  \nPaid in the last 100 episodes: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+
+
+def watch(session: Session, found: Sequence[Run]) -> None:
+    st.subheader("Watch a trained policy")
+    ready = [run for run in found if (run.folder / runs.MODEL).is_file()]
+    if not ready:
+        st.caption("A policy can be watched from its first evaluation on.")
+        return
+    left, right = st.columns(2)
+    names = {run.number: f"run {run.number}, {run.config.reward}, seed {run.config.seed}" for run in ready}
+    number = left.selectbox("Policy", list(names), format_func=lambda number: names[number])
+    episodes = right.number_input("Episodes", 1, 100, 3)
+    job = pipeline.current_job(session, "watch")
+    busy = job is not None and job.running
+    if st.button("Record its episodes", icon=":material/videocam:", disabled=busy):
+        pipeline.launch(session, "watch", [str(number), "--episodes", str(int(episodes))])
+        st.rerun()
+    widgets.watch_job(session, "watch")
+    recorded = {info.id: info for info in session.trajectories().items if info.source == "policy"}
+    if recorded and session.proposals().items:
+        id = st.selectbox(
+            "Episode",
+            list(reversed(recorded)),
+            format_func=lambda id: (
+                f"{id}, {recorded[id].steps} steps, {'solved' if recorded[id].success else 'not solved'}"
+            ),
+        )
+        proposal = session.proposal()
+        said = {step.key: session.answers(step.checker.digest, id) for step in proposal.steps}
+        replay(session, id, proposal, {key: answers for key, answers in said.items() if answers is not None}, {}, [])
+        if not any(said.values()):
+            st.caption("Verify again to see what the checkers say about it.")
+
+
+session = current.session()
+st.title("Train")
+if session.task.env_id is None:
+    st.info("This session has two frames and no environment, so there is nothing to train in.")
+    st.stop()
+proposals = session.proposals().items
+if proposals:
+    verdict_line(session, proposals[-1])
+else:
+    st.info("Nothing is proposed yet, so only the environment's own, sparse reward can be trained on.")
+start(session, proposals[-1] if proposals else None)
+listing = runs.runs(session)
+widgets.problems(listing.problems)
+if not listing.items:
+    st.info("No run yet. Start a dense and a sparse one: their curves are drawn beside each other.")
+    st.stop()
+st.subheader("Runs")
+if any(run.job.running for run in listing.items):
+    live(session)
+else:
+    show_runs(listing.items)
+watch(session, listing.items)
+widgets.next_page("pages/report.py", "Next: the report")

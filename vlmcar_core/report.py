@@ -1,0 +1,155 @@
+"""Figures of a session, and the session as one HTML page. No Streamlit.
+
+Colours are from the Okabe–Ito palette, which colour-blind readers can tell apart; dash and symbol say the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vlmcar_core import chain, report_html, runs
+from vlmcar_core.recordings import TrajectoryInfo
+from vlmcar_core.runs import Run
+from vlmcar_core.store import Session
+from vlmcar_core.types import Answers, Proposal
+from vlmcar_core.verify import first_fire
+
+COLOURS = {"dense": "#0072B2", "sparse": "#D55E00"}
+DASHES = {"dense": "solid", "sparse": "dash"}
+SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up", "star", "hexagon", "pentagon", "bowtie")
+FIRES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+ROW_PIXELS, ROWS_PIXELS_MAX = 16, 900
+BLUES = ((0.0, "rgba(128,128,128,0.10)"), (1.0, "rgba(0,114,178,0.55)"))
+
+Curves = Sequence[tuple[Run, Sequence[Mapping[str, Any]]]]
+"""Runs with their rows of progress."""
+
+
+def html(session: Session) -> str:
+    """The session as one self-contained HTML page."""
+    listing = runs.runs(session)
+    curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
+    figures = [success_figure(curves), return_figure(curves)] if any(rows for _, rows in curves) else []
+    return report_html.page(session, listing.items, figures)
+
+
+def firing_figure(
+    proposal: Proposal, infos: Mapping[str, TrajectoryInfo], said: Mapping[str, Mapping[str, Answers]]
+) -> go.Figure:
+    """Trajectory × time: how many sub-tasks count as done, and where each checker fires first.
+
+    Args:
+        proposal: whose checkers were asked.
+        infos: the trajectories, by id; a row each, in this order.
+        said: by trajectory id and checker key.
+    """
+    ids = [id for id in infos if all(step.key in said.get(id, {}) for step in proposal.steps)]
+    figure = go.Figure()
+    if ids:
+        figure.add_trace(_progress_rows(proposal, ids, said))
+    for number, step in enumerate(proposal.steps):
+        fires = {id: first_fire(said[id][step.key]) for id in ids}
+        shown = [(id, frame) for id, frame in fires.items() if frame is not None]
+        figure.add_trace(
+            go.Scatter(
+                x=[frame for _, frame in shown],
+                y=[id for id, _ in shown],
+                mode="markers",
+                name="Goal" if step is proposal.goal else step.title,
+                marker={
+                    "symbol": SYMBOLS[number % len(SYMBOLS)],
+                    "color": FIRES[number % len(FIRES)],
+                    "size": 10,
+                    "line": {"width": 1, "color": "white"},
+                },
+                hovertemplate="%{y}, frame %{x}<extra>%{fullData.name}</extra>",
+            )
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=ids[::-1], tickfont={"size": 10})
+    figure.update_xaxes(title="frame", rangemode="tozero")
+    return _plain(figure, min(ROWS_PIXELS_MAX, 180 + ROW_PIXELS * len(ids)))
+
+
+def _progress_rows(proposal: Proposal, ids: Sequence[str], said: Mapping[str, Mapping[str, Answers]]) -> go.Heatmap:
+    length = max(len(said[id][proposal.goal.key].values) for id in ids)
+    done = np.full((len(ids), length), np.nan)
+    for row, id in enumerate(ids):
+        steps = [said[id][step.key].done for step in proposal.subtasks]
+        frames = len(said[id][proposal.goal.key].values)
+        done[row, :frames] = 0
+        for frame in chain.completions(np.stack(steps, axis=1)) if steps else []:
+            if frame is not None:
+                done[row, frame:frames] += 1
+    return go.Heatmap(
+        z=done,
+        y=list(ids),
+        zmin=0,
+        zmax=max(1, len(proposal.subtasks)),
+        colorscale=[list(stop) for stop in BLUES],
+        colorbar={"title": {"text": "sub-tasks<br>done in order"}, "dtick": 1, "len": 0.6},
+        hovertemplate="%{y}, frame %{x}: %{z} done in order<extra></extra>",
+        ygap=1,
+    )
+
+
+def success_figure(curves: Curves) -> go.Figure:
+    """The environment's own success rate over the last 100 training episodes, by environment steps."""
+    figure = _curves(curves, "success_rate")
+    figure.update_yaxes(title="success rate", range=[-0.02, 1.02], tickformat=".0%")
+    return _plain(figure, 380, "Success, by the environment")
+
+
+def return_figure(curves: Curves) -> go.Figure:
+    """What the checkers paid per episode, over the last 100 training episodes, by environment steps."""
+    figure = _curves([(run, rows) for run, rows in curves if run.config.reward == "dense"], "learned_return")
+    figure.update_yaxes(title="learned return an episode", range=[-0.02, 1.02])
+    return _plain(figure, 380, "Learned return, by the checkers")
+
+
+def _curves(curves: Curves, name: str) -> go.Figure:
+    """A thin line per run, and a thick one for the mean where a reward has several seeds."""
+    figure = go.Figure()
+    for reward in ("dense", "sparse"):
+        group = [(run, rows) for run, rows in curves if run.config.reward == reward]
+        lines = [
+            (
+                [row["steps"] for row in rows if row.get(name) is not None],
+                [row[name] for row in rows if row.get(name) is not None],
+                run,
+            )
+            for run, rows in group
+        ]
+        lines = [line for line in lines if line[0]]
+        several = len(lines) > 1
+        for x, y, run in lines:
+            label = f"{reward}, run {run.number}, seed {run.config.seed}"
+            figure.add_trace(_line(x, y, label, reward, thin=several))
+        if several:
+            figure.add_trace(_line(*_mean([(x, y) for x, y, _ in lines]), f"{reward}, mean of {len(lines)}", reward))
+    figure.update_xaxes(title="environment steps", rangemode="tozero")
+    return figure
+
+
+def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
+    """The mean where all lines are, by linear interpolation at the first one's steps."""
+    low, high = max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines)
+    grid = [step for step in lines[0][0] if low <= step <= high]
+    return grid, np.mean([np.interp(grid, x, y) for x, y in lines], axis=0).tolist() if grid else []
+
+
+def _line(x: Sequence[float], y: Sequence[float], name: str, reward: str, thin: bool = False) -> go.Scatter:
+    line = {"color": COLOURS[reward], "dash": DASHES[reward], "width": 1 if thin else 3}
+    return go.Scatter(x=list(x), y=list(y), mode="lines", name=name, line=line, opacity=0.6 if thin else 1.0)
+
+
+def _plain(figure: go.Figure, height: int, title: str = "") -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 50 if title else 30, "b": 10},
+        title=title or None,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0} if not title else {},
+        uirevision="keep",
+    )
+    return figure

@@ -1,0 +1,187 @@
+"""A session as one HTML file that needs no network. Whatever comes from a file or a checker is escaped."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vlmcar_core import chain, files, runs, verdicts
+from vlmcar_core.runs import Run
+from vlmcar_core.store import Session
+from vlmcar_core.types import Count, Frame, Proposal
+from vlmcar_core.verdicts import Judged, Verification
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: 1rem; }
+figure { margin: 0; } figcaption, .small { font-size: 0.85rem; opacity: 0.8; }
+.frames { display: flex; flex-wrap: wrap; gap: 1rem; } .frames img { max-width: 100%; image-rendering: pixelated; }
+.strip img { width: 120px; } .scroll { overflow-x: auto; }
+table { border-collapse: collapse; } th, td { text-align: left; padding: 0.3rem 0.7rem; vertical-align: top;
+  border-bottom: 1px solid var(--line); }
+pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; padding: 0.8rem; font-size: 0.8rem; }
+.accepted::before { content: "✓ "; color: #009e73; } .rejected::before { content: "✗ "; color: #d55e00; }
+.undecided::before { content: "? "; color: #b8860b; }
+.doubt { border-left: 4px solid #e69f00; padding-left: 0.7rem; }
+"""
+
+
+def page(session: Session, trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
+    """The whole page."""
+    proposals = session.proposals().items
+    proposal = proposals[-1] if proposals else None
+    verification = session.verification(proposal.number or 0) if proposal else None
+    parts = [
+        _task(session),
+        _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
+        _verdicts(proposal, verification) if proposal else "",
+        _strip(session, proposal) if proposal else "",
+        _training(trained, figures),
+        _history(proposals),
+        _code(proposal) if proposal else "",
+    ]
+    title = f"{escape(session.name)}: VLM-CaR report"
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style>"
+    )
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>{"".join(parts)}</body></html>\n'
+
+
+def _task(session: Session) -> str:
+    header, origin = session.header(), session.goal_origin()
+    task, infos = header.task, session.trajectories().items
+    what = f"{escape(task.env_id)}, seed {task.seed}" if task.env_id else "two frames, no environment"
+    settings = f"; settings {escape(str(dict(task.settings)))}" if task.settings else ""
+    counts = ", ".join(
+        f"{sum(info.source == source for info in infos)} {source}" for source in dict.fromkeys(i.source for i in infos)
+    )
+    versions = dict(infos[0].versions) if infos else {}
+    came = f"Goal frame from {escape(origin.trajectory or origin.name or origin.kind)}. " if origin else ""
+    pictures = _picture(session.initial, "initial frame") + _picture(session.goal, "goal frame")
+    return (
+        f"<p>{what}{settings}. Made {escape(header.created)}.</p><div class=frames>{pictures}</div>"
+        f"<p class=small>{came}Recorded: {counts or 'nothing'}; random episodes end after at most "
+        f"{header.recording.random_steps} steps. {escape(', '.join(f'{k} {v}' for k, v in versions.items()))}</p>"
+    )
+
+
+def _picture(frame: Frame | None, caption: str) -> str:
+    if frame is None:
+        return f"<figure><figcaption>{escape(caption)}: none</figcaption></figure>"
+    data = base64.b64encode(files.png(frame)).decode()
+    image = f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _proposal(proposal: Proposal) -> str:
+    steps = "".join(
+        f"<li>{escape(step.title)}"
+        + (f"<p class=doubt>Doubt: {escape(step.doubt)}</p>" if step.doubt else "")
+        + "</li>"
+        for step in proposal.subtasks
+    )
+    doubts = "".join(f"<p class=doubt>Doubt: {escape(doubt)}</p>" for doubt in proposal.doubts)
+    return (
+        f"<h2>Sub-tasks</h2><p>Proposal {proposal.number} by <b>{escape(proposal.author)}</b>. "
+        f"Goal: {escape(proposal.goal.title)}</p>{doubts}<ol>{steps}</ol>"
+    )
+
+
+def _verdicts(proposal: Proposal, verification: Verification | None) -> str:
+    if verification is None:
+        return "<h2>Verification</h2><p>Not verified yet.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(step.title)}</td>{_judged(verdicts.judge_checker(verdict, verification))}"
+        f"<td>{_rate(verdict.expert)}</td><td>{_rate(verdict.random)}</td>"
+        f"<td><code>{escape(verdict.digest[:12])}</code></td></tr>"
+        for step in proposal.steps
+        for verdict in [verification.verdict(step.key)]
+    )
+    whole = f"<tr><td><b>the whole, in order</b></td>{_judged(verdicts.judge_whole(verification))}"
+    whole += f"<td>{_rate(verification.expert)}</td><td>{_rate(verification.random)}</td><td></td></tr>"
+    limits = verification.thresholds
+    return (
+        "<h2>Verification</h2><div class=scroll><table><tr><th>checker<th>verdict<th>expert episodes<th>random episodes"
+        f"<th>source, SHA-256</tr>{rows}{whole}</table></div><p class=small>Counts with two-sided 95 % Clopper–Pearson "
+        f"intervals. Random episodes end after at most {verification.random_steps} steps; {verification.random_solved} "
+        f"that the environment calls solved are left out of the last line. Limit {limits.random_limit:.0%} at "
+        f"{limits.confidence:.0%} confidence, at least {limits.min_experts} experts. Verified "
+        f"{escape(verification.created)} on {len(verification.trajectories)} trajectories.</p>"
+    )
+
+
+def _judged(judged: Judged) -> str:
+    reason = f"<span class=small>{escape(judged.reason)}</span>"
+    return f"<td><b class={judged.judgement}>{judged.judgement}</b><br>{reason}</td>"
+
+
+def _rate(count: Count) -> str:
+    if count.rate is None:
+        return "none"
+    low, high = verdicts.interval(count)
+    return f"{count.hits} of {count.total}<br><span class=small>{count.rate:.0%} ({low:.0%} to {high:.0%})</span>"
+
+
+def _strip(session: Session, proposal: Proposal) -> str:
+    """The first expert's frames in which sub-tasks were completed."""
+    expert = next((info for info in session.trajectories().items if info.source == "expert"), None)
+    if expert is None or not proposal.subtasks:
+        return ""
+    said = [session.answers(step.checker.digest, expert.id) for step in proposal.subtasks]
+    done = [answers.done for answers in said if answers is not None]
+    if len(done) < len(said):
+        return ""
+    frames = session.trajectory(expert.id).frames
+    pictures = [_picture(frames[0], "frame 0")]
+    for step, frame in zip(proposal.subtasks, chain.completions(np.stack(done, axis=1)), strict=True):
+        if frame is not None:
+            pictures.append(_picture(frames[frame], f"frame {frame}: {step.title}"))
+    return f'<h2>How {escape(expert.id)} does it</h2><div class="frames strip">{"".join(pictures)}</div>'
+
+
+def _training(trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
+    if not trained:
+        return "<h2>Training</h2><p>Not trained yet.</p>"
+    rows = "".join(_run(run) for run in trained)
+    table = "<tr><th>run<th>reward<th>seed<th>steps<th>state<th>steps to 80 %<th>final success</tr>"
+    plots = "".join(
+        figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
+        for number, figure in enumerate(figures)
+    )
+    return (
+        f"<h2>Training</h2>{plots}<div class=scroll><table>{table}{rows}</table></div><p class=small>Success is the "
+        "environment's own, on layouts that training does not see; steps to 80 % by those evaluations.</p>"
+    )
+
+
+def _run(run: Run) -> str:
+    found = runs.summary(runs.read_evaluations(run.folder))
+    learned = f"{found.steps_to_learned:,}" if found.steps_to_learned is not None else "not reached"
+    final = f"{found.final_success:.0%} of {found.episodes}" if found.final_success is not None else "not evaluated"
+    config = run.config
+    cells = (run.number, config.reward, config.seed, f"{config.steps:,}", run.job.state, learned, final)
+    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
+
+
+def _history(proposals: Sequence[Proposal]) -> str:
+    if len(proposals) < 2:
+        return ""
+    rows = "".join(
+        f"<tr><td>{p.number}</td><td>{escape(p.author)}</td><td>{escape(p.created)}</td><td>{escape(p.reason)}</td></tr>"
+        for p in proposals
+    )
+    return (
+        f"<h2>History</h2><div class=scroll><table><tr><th>proposal<th>author<th>when<th>why</tr>{rows}</table></div>"
+    )
+
+
+def _code(proposal: Proposal) -> str:
+    blocks = "".join(
+        f"<details><summary>{escape(step.title)}</summary><pre>{escape(step.checker.source)}</pre></details>"
+        for step in proposal.steps
+    )
+    return f"<h2>Code</h2>{blocks}"

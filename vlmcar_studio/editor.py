@@ -1,0 +1,46 @@
+"""The code editor: streamlit-ace behind one function, with what is wrong in the gutter."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit_ace import st_ace
+
+from vlmcar_core.types import Diagnostic
+
+FONT_SIZE = 15
+"""At 14, its default, underscores cannot be seen on Linux."""
+
+
+def edit(source: str, key: str, diagnostics: Sequence[Diagnostic], height: int = 460) -> str:
+    """Show source to be edited; returns it as it is now.
+
+    Args:
+        key: another key gives another editor; the text of an editor that is shown is not replaced by `source`.
+    """
+    dark = st.context.theme.type == "dark"
+    changed = st_ace(
+        value=source,
+        language="python",
+        theme="tomorrow_night" if dark else "chrome",
+        font_size=FONT_SIZE,
+        tab_size=4,
+        height=height,
+        wrap=False,
+        auto_update=True,
+        annotations=[annotation(found) for found in diagnostics],
+        key=key,
+    )
+    return source if changed is None else str(changed)
+
+
+def annotation(found: Diagnostic) -> dict[str, object]:
+    hint = f" ({found.hint})" if found.hint else ""
+    return {"row": found.line - 1, "column": found.column, "type": found.severity, "text": found.message + hint}
+
+
+def problems(diagnostics: Sequence[Diagnostic]) -> None:
+    """The same findings as a list, for those who do not see the gutter."""
+    for found in diagnostics:
+        hint = f" — {found.hint}" if found.hint else ""
+        sign = ":material/error:" if found.severity == "error" else ":material/warning:"
+        st.caption(f"{sign} line {found.line}: {found.message}{hint}".replace("`", "'"))

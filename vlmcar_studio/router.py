@@ -1,0 +1,48 @@
+"""Every page runs through here: the session picker, the page, and one boundary for what goes wrong."""
+
+import traceback
+from pathlib import Path
+
+import streamlit as st
+
+from vlmcar_core.errors import VlmcarError
+from vlmcar_studio import current
+
+ROOT = Path(__file__).parent.parent
+ICON = Path(__file__).with_name("icon.svg")
+
+PAGES = (
+    ("home", "Sessions", ":material/home:"),
+    ("task", "1 Task", ":material/flag:"),
+    ("record", "2 Record", ":material/videocam:"),
+    ("propose", "3 Propose", ":material/lightbulb:"),
+    ("review", "4 Review", ":material/edit_note:"),
+    ("verify", "5 Verify", ":material/fact_check:"),
+    ("train", "6 Train", ":material/model_training:"),
+    ("report", "7 Report", ":material/summarize:"),
+)
+
+
+def main() -> None:
+    st.set_page_config(page_title="VLM-CaR Studio", page_icon=str(ICON), layout="wide")
+    pages = [
+        st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home")
+        for name, title, icon in PAGES
+    ]
+    page = st.navigation(pages)
+    try:
+        current.picker()
+        page.run()
+    except VlmcarError as error:
+        st.error(str(error), icon=":material/error:")
+    except Exception as error:  # noqa: BLE001 (the outermost boundary)
+        st.error(
+            f"A fault of the program, not yours: {type(error).__name__}: {error}. Nothing that was saved is lost; "
+            "reload the page to go on.",
+            icon=":material/bug_report:",
+        )
+        with st.expander("Details to report"):
+            st.code(traceback.format_exc(), language=None)
+
+
+main()

@@ -1,0 +1,127 @@
+"""What several pages show the same way: judgements, rates, pictures, background jobs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import streamlit as st
+
+from vlmcar_core import files, jobs, pipeline, verdicts
+from vlmcar_core.errors import DamagedFile
+from vlmcar_core.jobs import Job
+from vlmcar_core.store import Session
+from vlmcar_core.types import Count, Frame, Judgement
+
+BADGES = {
+    "accepted": (":material/check_circle:", "green"),
+    "rejected": (":material/cancel:", "red"),
+    "undecided": (":material/help:", "orange"),
+}
+STATES = {
+    "started": (":material/progress_activity:", "blue"),
+    "success": (":material/check_circle:", "green"),
+    "cancelled": (":material/stop_circle:", "gray"),
+    "error": (":material/error:", "red"),
+    "lost": (":material/link_off:", "red"),
+}
+REFRESH_SECONDS = 1.0
+
+
+def badge(judgement: Judgement) -> None:
+    icon, colour = BADGES[judgement]
+    st.badge(judgement, icon=icon, color=colour)
+
+
+def state_badge(state: str) -> None:
+    icon, colour = STATES[state]
+    st.badge("running" if state == "started" else state, icon=icon, color=colour)
+
+
+def rate(count: Count) -> str:
+    """ "3 of 100, 3 % (1 to 9 %)": never a rate without its count and 95 % interval."""
+    if count.rate is None:
+        return "none"
+    low, high = verdicts.interval(count)
+    return f"{count.hits} of {count.total}, {count.rate:.0%} ({low:.0%} to {high:.0%})"
+
+
+def show_frame(frame: Frame | None, caption: str, width: int = 320) -> None:
+    """A frame as PNG, bit for bit; or that there is none yet."""
+    if frame is None:
+        st.caption(f"{caption}: none yet")
+        return
+    st.image(
+        files.png(frame), caption=caption, width=min(width, max(160, frame.shape[1])), output_format="PNG", alt=caption
+    )
+
+
+def problems(messages: Sequence[str]) -> None:
+    """Files that could not be read; the rest of the session stays usable."""
+    if messages:
+        lines = "\n".join(f"- {plain(message)}" for message in messages)
+        st.warning(f"Some files of this session cannot be read; everything else is usable.\n{lines}")
+
+
+def plain(text: str) -> str:
+    """Text from a file or a checker, so that Markdown shows it as it is."""
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>()#+-.!|$~:" else letter for letter in text)
+
+
+def duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
+
+
+def watch_job(session: Session, stage: str) -> Job | None:
+    """The newest job of a stage: progress and a stop button while it runs, else how it ended."""
+    job = pipeline.current_job(session, stage)
+    if job is None:
+        return None
+    if job.running:
+        st.session_state[f"watched-{job.folder}"] = True
+        _running(job)
+    else:
+        _ended(job)
+    return job
+
+
+@st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))
+def _running(job: Job) -> None:
+    try:
+        now = jobs.read(job.folder)
+    except DamagedFile as error:
+        st.error(str(error))
+        return
+    if not now.running:
+        st.rerun()
+    left = now.seconds_left
+    text = plain(now.message) + (f" · about {duration(left)} left" if left is not None else "")
+    st.progress(min(1.0, now.done / now.total) if now.total else 0.0, text=text)
+    if st.button("Stop", icon=":material/stop:", key=f"stop-{job.folder}"):
+        jobs.cancel(job.folder)
+        st.toast("Stopping; what was done so far is kept.")
+
+
+def _ended(job: Job) -> None:
+    if job.state == "success":
+        if st.session_state.pop(f"watched-{job.folder}", False):
+            st.toast(f"{job.kind}: {job.message}", icon=":material/check:")
+        return
+    words = {"cancelled": "was stopped", "error": "failed", "lost": "was lost"}[job.state]
+    text = f"The last {job.kind} {words}: {plain(job.message)}"
+    (st.info if job.state == "cancelled" else st.error)(text)
+    if job.state != "cancelled" and (said := jobs.log(job.folder, 40)):
+        with st.expander("What it printed"):
+            st.code(said, language=None)
+
+
+def author() -> str:
+    """The person's name, asked once."""
+    return st.text_input(
+        "Your name", value=pipeline.default_author(), key="author", persist_state="session", max_chars=60
+    )
+
+
+def next_page(path: str, label: str) -> None:
+    st.page_link(path, label=label, icon=":material/arrow_forward:", query_params=dict(st.query_params))
