@@ -62,4 +62,4 @@ if listing.items:
     st.caption("Select a row to open its session; the numbered pages then show it.")
 else:
     st.info("There are no sessions yet. Make the first one: it takes a minute to a verified reward.")
-st.page_link("pages/task.py", label="New session", icon=":material/add:")
+widgets.next_page("task", "New session", ":material/add:")

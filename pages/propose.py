@@ -34,8 +34,8 @@ with right:
     widgets.show_frame(session.goal, "Goal frame", 300)
 if session.goal is None:
     st.info("There is no goal frame yet. Record an expert, or choose a goal frame on the task page.")
-    widgets.next_page("pages/record.py", "Record an expert")
-    widgets.next_page("pages/task.py", "Choose a goal frame")
+    widgets.next_page("record", "Record an expert")
+    widgets.next_page("task", "Choose a goal frame")
     st.stop()
 job = pipeline.current_job(session, "propose")
 busy = job is not None and job.running
@@ -52,5 +52,5 @@ if not listing.items:
     st.info("Nothing is proposed yet.")
     st.stop()
 show(listing.items[-1])
-widgets.next_page("pages/review.py", "Next: review and edit")
-widgets.next_page("pages/verify.py", "Or straight on: verify")
+widgets.next_page("review", "Next: review and edit")
+widgets.next_page("verify", "Or straight on: verify")

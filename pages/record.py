@@ -65,7 +65,7 @@ session = current.session()
 st.title("Record")
 if session.task.env_id is None:
     st.info("This session has two frames and no environment, so there is nothing to record.")
-    widgets.next_page("pages/propose.py", "Next: propose sub-tasks and checkers")
+    widgets.next_page("propose", "Next: propose sub-tasks and checkers")
     st.stop()
 st.write(f"Episodes of **{session.task.env_id}**: an expert's, from a planner, and random ones.")
 job = pipeline.current_job(session, "record")
@@ -75,4 +75,4 @@ if job is not None and job.state == "success" and job.result.get("note"):
     st.warning(f"Fewer experts than asked for: {widgets.plain(str(job.result['note']))}")
 table(session)
 if session.goal is not None:
-    widgets.next_page("pages/propose.py", "Next: propose sub-tasks and checkers")
+    widgets.next_page("propose", "Next: propose sub-tasks and checkers")

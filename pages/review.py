@@ -50,20 +50,21 @@ def outline(session: Session, edited: Proposal) -> None:
     if sentence != edited.goal.title and sentence.strip():
         keep(session, pipeline.with_step(edited, dataclasses.replace(edited.goal, title=sentence)))
     for index, step in enumerate(edited.subtasks):
-        title, up, down, remove = st.columns([8, 1, 1, 1], vertical_alignment="bottom")
-        name = title.text_input(
-            f"Sub-task {index + 1}", step.title, key=f"title-{step.key}-{edited.number}", max_chars=200
-        )
+        last = len(edited.subtasks) - 1
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            key = f"title-{step.key}-{edited.number}"
+            name = st.text_input(f"Sub-task {index + 1}", step.title, key=key, max_chars=200)
+            up = st.button(
+                "", icon=":material/arrow_upward:", key=f"up-{step.key}", disabled=index == 0, help="Earlier"
+            )
+            down_key, at_end = f"down-{step.key}", index == last
+            down = st.button("", icon=":material/arrow_downward:", key=down_key, disabled=at_end, help="Later")
+            remove = st.button("", icon=":material/delete:", key=f"remove-{step.key}", help="Remove this sub-task")
         if name != step.title and name.strip():
             keep(session, pipeline.with_step(edited, dataclasses.replace(step, title=name)))
-        last = len(edited.subtasks) - 1
-        if up.button("", icon=":material/arrow_upward:", key=f"up-{step.key}", disabled=index == 0, help="Earlier"):
-            keep(session, pipeline.moved_step(edited, step.key, index - 1))
-        if down.button(
-            "", icon=":material/arrow_downward:", key=f"down-{step.key}", disabled=index == last, help="Later"
-        ):
-            keep(session, pipeline.moved_step(edited, step.key, index + 1))
-        if remove.button("", icon=":material/delete:", key=f"remove-{step.key}", help="Remove this sub-task"):
+        if up or down:
+            keep(session, pipeline.moved_step(edited, step.key, index - 1 if up else index + 1))
+        if remove:
             keep(session, pipeline.without_step(edited, step.key))
         if step.doubt:
             st.caption(f":material/help: Doubt: {widgets.plain(step.doubt)}")
@@ -108,7 +109,7 @@ def tried(source: str, initial: Frame, frame: Frame, name: str) -> None:
     ):
         outlines = [overlay.outline(item) for item in seen]
         with column:
-            widgets.show_frame(overlay.drawn(picture, outlines), f"What it sees: {label}", 420)
+            widgets.show_frame(overlay.drawn(picture, outlines), f"What it sees: {label}", stretch=True)
             for item in outlines:
                 st.caption(f"{widgets.plain(item.name)}: {widgets.plain(item.text)}")
     if not found.initial and outcome.kind != "rejected":
@@ -203,7 +204,7 @@ listing = session.proposals()
 widgets.problems(listing.problems)
 if not listing.items:
     st.info("Nothing is proposed yet.")
-    widgets.next_page("pages/propose.py", "Propose sub-tasks and checkers")
+    widgets.next_page("propose", "Propose sub-tasks and checkers")
     st.stop()
 newest = listing.items[-1]
 edited = working_copy(session, newest)
@@ -215,4 +216,4 @@ code(session, edited)
 save(session, edited, newest)
 with st.expander("Versions"):
     versions(session, edited)
-widgets.next_page("pages/verify.py", "Next: verify")
+widgets.next_page("verify", "Next: verify")

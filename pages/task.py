@@ -149,9 +149,9 @@ def show(session: Session) -> None:
     with st.expander("Change the goal frame"):
         goal_of(session)
     if task.env_id:
-        widgets.next_page("pages/record.py", "Next: record trajectories")
+        widgets.next_page("record", "Next: record trajectories")
     else:
-        widgets.next_page("pages/propose.py", "Next: propose sub-tasks and checkers")
+        widgets.next_page("propose", "Next: propose sub-tasks and checkers")
 
 
 found = current.session_or_none()

@@ -172,4 +172,4 @@ if any(run.job.running for run in listing.items):
 else:
     show_runs(listing.items)
 watch(session, listing.items)
-widgets.next_page("pages/report.py", "Next: the report")
+widgets.next_page("report", "Next: the report")

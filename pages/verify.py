@@ -126,7 +126,7 @@ proposals = session.proposals()
 widgets.problems([*proposals.problems, *session.trajectories().problems, *session.verifications().problems])
 if not proposals.items:
     st.info("Nothing is proposed yet.")
-    widgets.next_page("pages/propose.py", "Propose sub-tasks and checkers")
+    widgets.next_page("propose", "Propose sub-tasks and checkers")
     st.stop()
 proposal = proposals.items[-1]
 assert proposal.number is not None
@@ -156,5 +156,5 @@ else:
         firing(session, proposal, {id: infos[id] for id in verification.trajectories if id in infos})
 if infos:
     show_replay(session, proposal, verification)
-    widgets.next_page("pages/train.py", "Next: train")
-    widgets.next_page("pages/review.py", "Or back: edit the checkers")
+    widgets.next_page("train", "Next: train")
+    widgets.next_page("review", "Or back: edit the checkers")

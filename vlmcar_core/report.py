@@ -147,9 +147,13 @@ def _line(x: Sequence[float], y: Sequence[float], name: str, reward: str, thin: 
 def _plain(figure: go.Figure, height: int, title: str = "") -> go.Figure:
     figure.update_layout(
         height=height,
-        margin={"l": 10, "r": 10, "t": 50 if title else 30, "b": 10},
+        margin={"l": 10, "r": 10, "t": 50 if title else 30, "b": 90 if title else 10},
         title=title or None,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0.0} if not title else {},
+        legend={
+            "orientation": "h",
+            "x": 0.0,
+            **({"yref": "container", "y": 0.0} if title else {"yanchor": "bottom", "y": 1.0}),
+        },
         uirevision="keep",
     )
     return figure

@@ -39,7 +39,7 @@ class RunConfig:
     """In a dense run, keep the environment's own reward beside the checkers'."""
 
     trainer: str = "ppo"
-    steps: int = 200_000
+    steps: int = 150_000
     """Environment steps in all."""
 
     seed: int = 0
@@ -116,7 +116,7 @@ def read_progress(folder: Path) -> list[dict[str, Any]]:
     steps; seconds since the start; episodes so far; success_rate in [0, 1], by the environment; learned_return,
     what the checkers paid per episode (None in a sparse run); env_return, what the environment paid;
     episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second.
-    Rates are None until the first episode has ended.
+    Rates are None until 20 episodes have ended.
     """
     return _rows(folder / PROGRESS, "steps")
 

@@ -22,6 +22,9 @@ from vlmcar_core.types import Progress, Proposal, Task
 WINDOW = 100
 """Training episodes over which rates are taken."""
 
+ENOUGH = 20
+"""Fewer give no rate: the first episodes to end are the ones that succeeded early."""
+
 HELD_OUT_SEED = 1_000_000
 """Evaluations reset to seeds from here on; training draws its own."""
 
@@ -177,7 +180,8 @@ class _Log:
         }
 
     def _mean(self, name: str) -> float | None:
-        return float(np.mean([record[name] for record in self._recent])) if self._recent else None
+        enough = len(self._recent) >= ENOUGH
+        return float(np.mean([record[name] for record in self._recent])) if enough else None
 
     def _share(self, key: str) -> float:
         return float(np.mean([key in record["paid"] for record in self._recent]))

@@ -5,6 +5,7 @@ import streamlit as st
 from vlmcar_core import pipeline
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.store import Session, sessions
+from vlmcar_studio import widgets
 
 PARAMETER = "session"
 NONE = "—"
@@ -53,6 +54,6 @@ def session() -> Session:
     found = session_or_none()
     if found is None:
         st.info("No session is open. Choose one in the sidebar, or make one.", icon=":material/folder_open:")
-        st.page_link("pages/task.py", label="New session", icon=":material/add:")
+        st.page_link(widgets.PAGES / "task.py", label="New session", icon=":material/add:")
         st.stop()
     return found

@@ -43,12 +43,15 @@ def command(port: int, headless: bool) -> list[str]:
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
-    """Streamlit collects garbage after every run of a script: what never changes is put out of its way once."""
+    """Streamlit collects garbage after every run of a script: what never changes is put out of its way once.
+
+    A component of Streamlit's first kind, such as the editor, must not be imported here: it would register itself
+    before there is a server to register with.
+    """
     import gymnasium
     import plotly.graph_objects
-    import streamlit_ace
 
-    assert gymnasium and plotly.graph_objects and streamlit_ace
+    assert gymnasium and plotly.graph_objects
     gc.collect()
     gc.freeze()
     yield

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import streamlit as st
 
 from vlmcar_core import files, jobs, pipeline, verdicts
@@ -24,6 +27,7 @@ STATES = {
     "lost": (":material/link_off:", "red"),
 }
 REFRESH_SECONDS = 1.0
+PAGES = Path(__file__).parent.parent / "pages"
 
 
 def badge(judgement: Judgement) -> None:
@@ -44,14 +48,21 @@ def rate(count: Count) -> str:
     return f"{count.hits} of {count.total}, {count.rate:.0%} ({low:.0%} to {high:.0%})"
 
 
-def show_frame(frame: Frame | None, caption: str, width: int = 320) -> None:
-    """A frame as PNG, bit for bit; or that there is none yet."""
+def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: bool = False) -> None:
+    """A frame as PNG, enlarged by a whole number and else bit for bit; or that there is none yet.
+
+    Args:
+        width: at most so many pixels on the screen, where the frame is not larger.
+        stretch: as wide as its column instead.
+    """
     if frame is None:
         st.caption(f"{caption}: none yet")
         return
-    st.image(
-        files.png(frame), caption=caption, width=min(width, max(160, frame.shape[1])), output_format="PNG", alt=caption
-    )
+    zoom = max(1, width // frame.shape[1])
+    enlarged = np.ascontiguousarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1))
+    fits: int | Literal["stretch", "content"] = "content" if enlarged.shape[1] <= width else width
+    shown = "stretch" if stretch else fits
+    st.image(files.png(enlarged), caption=caption, width=shown, output_format="PNG", alt=caption)
 
 
 def problems(messages: Sequence[str]) -> None:
@@ -123,5 +134,7 @@ def author() -> str:
     )
 
 
-def next_page(path: str, label: str) -> None:
-    st.page_link(path, label=label, icon=":material/arrow_forward:", query_params=dict(st.query_params))
+def next_page(name: str, label: str, icon: str = ":material/arrow_forward:") -> None:
+    """A link to another page that keeps the session."""
+    session = st.query_params.get("session")
+    st.page_link(PAGES / f"{name}.py", label=label, icon=icon, query_params={"session": session} if session else None)
