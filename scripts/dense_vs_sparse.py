@@ -51,7 +51,9 @@ def main() -> None:
         while any(jobs.read(job.folder).running for job in started):
             time.sleep(1.0)
         listed = sorted(runs.runs(session).items, key=lambda run: (run.config.reward, run.config.seed), reverse=True)
-        packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "stable-baselines3", "minigrid"))
+        packages = ", ".join(
+            f"{name} {version(name).partition('+')[0]}" for name in ("torch", "stable-baselines3", "minigrid")
+        )
         lines = [
             f"# Sparse against dense, {options.env}",
             "",
@@ -60,7 +62,7 @@ def main() -> None:
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, no GPU, CPython "
             f"{platform.python_version()}, {packages}. Two runs at a time, one torch thread each. {verdict}",
             "",
-            "Success is the environment's own, in 20 episodes on layouts that training does not see, 20 times a run.",
+            "Success is the environment's own, in 20 episodes on seeds that training does not use, 20 times a run.",
             "",
             "| reward | seed | steps to 80 % success | final success | minutes | steps a second | answers remembered |",
             "|---|---|---|---|---|---|---|",

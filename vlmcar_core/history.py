@@ -15,7 +15,7 @@ def text(proposal: Proposal) -> dict[str, str]:
 def diff(before: Proposal, after: Proposal) -> str:
     """A unified diff of outline and code, one hunk list per file; empty where nothing differs."""
     old, new = text(before), text(after)
-    parts = []
+    parts: list[str] = []
     for name in dict.fromkeys([*old, *new]):
         lines = difflib.unified_diff(
             old.get(name, "").splitlines(),

@@ -14,7 +14,7 @@ from typing import Any
 
 from vlmcar_core import images, jobs, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask
-from vlmcar_core.errors import BadInput, DamagedFile, NoExpert, UnknownName
+from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import GoalOrigin, Session
 from vlmcar_core.types import Frame, Progress, Proposal, Recording, SubTask, Task, Thresholds, Trajectory
@@ -140,7 +140,7 @@ def set_goal_from_trajectory(session: Session, id: str, frame: int) -> None:
 
 def _same_size(initial: Frame, goal: Frame, name: str) -> None:
     if initial.shape != goal.shape:
-        raise images.BadImage(
+        raise BadImage(
             f"{name!r} is {goal.shape[1]} × {goal.shape[0]} pixels and the initial frame {initial.shape[1]} × "
             f"{initial.shape[0]}; both frames must come from the same camera at the same size"
         )
@@ -445,9 +445,9 @@ def watch(session: Session, run: int, episodes: int = 3, progress: Progress = si
 
 def report(session: Session) -> str:
     """The session as one self-contained HTML page."""
-    from vlmcar_core import report as stage
+    from vlmcar_core.report import html
 
-    return stage.html(session)
+    return html(session)
 
 
 def launch(session: Session, stage: str, arguments: Sequence[str] = ()) -> Job:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import history, pipeline
-from vlmcar_core.cli.base import author_option, session_argument
+from vlmcar_core.cli.base import F, author_option, session_argument
 from vlmcar_core.cli.inspect import read_source
 from vlmcar_core.cli.record import show_proposal
 from vlmcar_core.store import Session
@@ -14,7 +14,7 @@ from vlmcar_core.types import Checker, SubTask, slug
 CODE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def reason_option(function):  # type: ignore[no-untyped-def]
+def reason_option(function: F) -> F:
     return click.option("--reason", default="", help="Why, for the history.")(function)
 
 

@@ -72,7 +72,7 @@ def envs(text: str, expert: bool) -> None:
 )
 @click.option("--random-limit", default=Thresholds.random_limit, show_default=True, help="Share that may complete.")
 @click.pass_obj
-def new(root: Path, name: str, env_id: str | None, initial: Path | None, goal: Path | None, **options: Any) -> None:
+def new(root: Path, /, name: str, env_id: str | None, initial: Path | None, goal: Path | None, **options: Any) -> None:
     """Create a session NAME: on an environment (--env), or from two pictures (--initial and --goal)."""
     if env_id is None:
         if initial is None or goal is None:

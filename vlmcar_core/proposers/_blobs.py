@@ -58,7 +58,7 @@ def steps(initial: Frame, goal: Frame) -> tuple[list[Step], list[str]]:
 
 def blobs(image: Frame) -> list[Blob]:
     """Connected areas of one colour, largest first; greys, specks and the background are left out."""
-    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    hsv = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), np.uint8)
     colourful = _colour.chroma(image) >= _colour.CHROMA_MIN
     size = image.shape[0] * image.shape[1]
     found: list[Blob] = []

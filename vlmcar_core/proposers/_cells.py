@@ -69,9 +69,10 @@ def tile_size(*images: Frame) -> int | None:
 
 def _edge_ratio(edges: NDArray[np.float32], tile: int) -> float:
     """Mean edge strength at the borders of cells over that elsewhere."""
-    columns = np.arange(1, len(edges) + 1)
-    at_border = (columns % tile == 0) | (columns % tile == 1)
-    strongest = np.maximum.reduceat(edges, np.arange(tile - 1, len(edges), tile))
+    starts = np.arange(tile, len(edges), tile)
+    at_border = np.zeros(len(edges), bool)
+    at_border[starts] = at_border[starts - 1] = True
+    strongest = np.maximum(edges[starts], edges[starts - 1])
     elsewhere = float(edges[~at_border].mean()) if (~at_border).any() else 0.0
     return float(np.median(strongest)) / (elsewhere + 0.5)
 

@@ -11,6 +11,7 @@ payload. Never pickle. Requests:
 
 import builtins
 import contextlib
+import functools
 import importlib
 import inspect
 import json
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-import gate
+import gate  # type: ignore[import-not-found]
 
 HEADER = struct.Struct("<II")
 MESSAGE_LIMIT = 600
@@ -69,7 +70,8 @@ class Loaded:
     """One checker after its source was run: its functions, or why there are none."""
 
     def __init__(self, key: str, source: str) -> None:
-        self.key, self.source, self.fault = key, source, None
+        self.key, self.source = key, source
+        self.fault: dict[str, Any] | None = None
         self.names: dict[str, Any] = {}
 
     def load(self, seconds: float) -> None:
@@ -187,7 +189,7 @@ def seen(loaded: Loaded, image: Any, seconds: float) -> tuple[list[dict[str, Any
     found, masks = [], b""
     for name, function in loaded.names.items():
         if name.startswith("identify_") and inspect.isfunction(function):
-            value, fault = loaded.call(lambda function=function: function(image.copy()), seconds)
+            value, fault = loaded.call(functools.partial(function, image.copy()), seconds)
             item, mask = _seen(value, image.shape[:2]) if fault is None else ({"kind": "fault", **_only(fault)}, b"")
             found.append({"name": name.removeprefix("identify_"), **item, "bytes": len(mask)})
             masks += mask
@@ -232,7 +234,7 @@ class Worker:
         contain(int(request["memory_bytes"]))
         for key, source in request["checkers"].items():
             self.checkers[key] = Loaded(key, source)
-            with contextlib.redirect_stdout(Output(0)):  # type: ignore[type-var]
+            with contextlib.redirect_stdout(Output(0)):
                 self.checkers[key].load(max(self.seconds, 1.0))
         send({"ready": True})
 
@@ -242,7 +244,7 @@ class Worker:
     def run(self, request: dict[str, Any], payload: bytes) -> None:
         loaded, initial = self.checkers[request["key"]], self.initial[int(request["slot"])]
         frames = np.frombuffer(payload, np.uint8).reshape(request["shape"])
-        with contextlib.redirect_stdout(Output(0)):  # type: ignore[type-var]
+        with contextlib.redirect_stdout(Output(0)):
             for frame in frames:
                 send(self.one(loaded, initial, frame))
 
@@ -257,13 +259,13 @@ class Worker:
         loaded, initial = self.checkers[request["key"]], self.initial[int(request["slot"])]
         current = np.frombuffer(payload, np.uint8).reshape(request["shape"])
         output = Output(self.output)
-        with contextlib.redirect_stdout(output):  # type: ignore[type-var]
+        with contextlib.redirect_stdout(output):
             outcome = self.one(loaded, initial, current)
         printed = clean(output.text, self.output)
         if loaded.fault is not None:
             send({"outcome": outcome, "printed": printed, "initial": [], "current": []})
             return
-        with contextlib.redirect_stdout(Output(0)):  # type: ignore[type-var]
+        with contextlib.redirect_stdout(Output(0)):
             before, masks_before = seen(loaded, initial, self.seconds)
             now, masks_now = seen(loaded, current, self.seconds)
         send({"outcome": outcome, "printed": printed, "initial": before, "current": now}, masks_before + masks_now)
@@ -341,9 +343,6 @@ if __name__ == "__main__":
     import cv2
     import numpy as np
 
-    ANSWER_TYPES = {bool, int, float, np.bool_, *np.sctypeDict.values()} - {np.str_, np.bytes_, np.object_, np.void}
-    ANSWER_TYPES = {
-        kind for kind in ANSWER_TYPES if kind in (bool, int, float) or issubclass(kind, np.number | np.bool_)
-    }
-    ANSWER_TYPES = {kind for kind in ANSWER_TYPES if not issubclass(kind, np.complexfloating)}
+    NUMBERS = {kind for kind in np.sctypeDict.values() if issubclass(kind, np.integer | np.floating | np.bool_)}
+    ANSWER_TYPES = {bool, int, float, *NUMBERS}
     serve()

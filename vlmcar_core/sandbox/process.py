@@ -329,11 +329,17 @@ def _seen(items: list[dict[str, Any]], payload: bytes) -> tuple[tuple[Seen, ...]
             bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=height * width)
             found.append(Seen(name, "mask", mask=bits.reshape(height, width).astype(np.bool_)))
         elif kind == "box":
-            x, y, width, height = (float(number) for number in numbers)
-            found.append(Seen(name, "box", box=(x, y, width, height)))
+            found.append(Seen(name, "box", box=_numbers(numbers, 4)))
         elif kind == "point":
-            x, y = (float(number) for number in numbers)
-            found.append(Seen(name, "point", point=(x, y)))
+            found.append(Seen(name, "point", point=_numbers(numbers, 2)))
         else:
             found.append(Seen(name, "nothing" if kind == "nothing" else "fault", message=str(item.get("message", ""))))
     return tuple(found), payload
+
+
+def _numbers(values: Any, count: int) -> Any:
+    """So many floats, as a tuple."""
+    found = tuple(float(value) for value in values)
+    if len(found) != count:
+        raise ValueError(f"expected {count} numbers, not {len(found)}")
+    return found

@@ -103,11 +103,14 @@ def make(task: Task) -> gym.Env[Any, Any]:
 
 
 def _check_settings(task: Task) -> None:
+    name: str
+    value: Any
     for name, value in task.settings.items():
         if name not in SETTINGS:
             raise UnknownName.among("setting", name, SETTINGS)
         kind, low, high = SETTINGS[name]
-        if type(value) is not kind or not low <= value <= high:
+        known = type(value) is kind
+        if not known or not low <= value <= high:
             bounds = "true or false" if kind is bool else f"a whole number from {low} to {high}"
             raise BadInput(f"the setting {name!r} is {bounds}, not {value!r}")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigrid.core.actions import Actions
-from minigrid.core.world_object import WorldObj
+from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 
 Cell = tuple[int, int]
@@ -117,7 +117,7 @@ def _uses(env: MiniGridEnv, cell: WorldObj) -> Iterator[int]:
         yield PICKUP
     if cell.type == "box":
         yield TOGGLE
-    if cell.type == "door" and not cell.is_open and (not cell.is_locked or _has_key_for(env, cell)):
+    if isinstance(cell, Door) and not cell.is_open and (not cell.is_locked or _has_key_for(env, cell)):
         yield TOGGLE
     yield DONE
 
@@ -215,7 +215,7 @@ class Snapshot:
     def restore(self, env: MiniGridEnv) -> None:
         env.grid.grid = list(self._cells)
         for cell, is_open, is_locked, contains, cur_pos in self._objects:
-            if cell.type == "door":
+            if isinstance(cell, Door):
                 cell.is_open, cell.is_locked = is_open, is_locked
             cell.contains, cell.cur_pos = contains, cur_pos
         env.agent_pos, env.agent_dir, env.carrying, env.step_count = self._agent

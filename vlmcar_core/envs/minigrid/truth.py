@@ -1,5 +1,6 @@
 """What the simulator knows, for judging checkers; no checker and no proposer ever sees it."""
 
+from minigrid.core.world_object import Door
 from minigrid.minigrid_env import MiniGridEnv
 
 CARRIED = ("key", "ball", "box")
@@ -13,7 +14,7 @@ def facts(env: MiniGridEnv) -> dict[str, bool]:
     """
     held = env.carrying.type if env.carrying is not None else None
     found = {f"{kind} held": held == kind for kind in CARRIED}
-    doors = [cell for cell in env.grid.grid if cell is not None and cell.type == "door"]
+    doors = [cell for cell in env.grid.grid if isinstance(cell, Door)]
     if len(doors) == 1:
         found["door open"] = bool(doors[0].is_open)
     else:

@@ -1,0 +1,116 @@
+"""The built-in proposer on pictures, and its checkers against the simulator on layouts that it never saw."""
+
+import numpy as np
+import pytest
+
+from scripts.proposer_truth import FACTS, episodes, judge, proposal_for
+from tests.test_proposers_contract import discs
+from vlmcar_core import rollouts
+from vlmcar_core.errors import NothingToPropose
+from vlmcar_core.proposers import _cells, builtin
+from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.types import BUILT_IN, Proposal, Task
+
+
+def propose(env: str, seed: int = 0, **settings: object) -> Proposal:
+    found = rollouts.record_expert(Task(f"MiniGrid-{env}-v0", "minigrid", settings=settings), seed)
+    return builtin.propose(found.frames[0], found.frames[-1], lambda *_: None)
+
+
+def keys(proposal: Proposal) -> list[str]:
+    return [step.key for step in proposal.subtasks]
+
+
+@pytest.mark.parametrize("env_id", FACTS)
+def test_its_checkers_agree_with_the_simulator_on_unseen_layouts(env_id: str) -> None:
+    tallies = judge(proposal_for(env_id, 0), FACTS[env_id], episodes(env_id, 6))
+    for tally in tallies:
+        assert tally.false_alarms == tally.missed == 0
+        assert tally.hits >= 6
+        assert set(tally.offsets) == {0}
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ("DoorKey-6x6", ["take-the-key", "open-the-door", "bring-the-red-triangle-onto-the-green"]),
+        ("Unlock", ["take-the-key", "open-the-door"]),
+        ("UnlockPickup", ["pick-up-the-key", "open-the-door", "take-the-box"]),
+        ("BlockedUnlockPickup", ["pick-up-the-ball", "pick-up-the-key", "open-the-door", "take-the-box"]),
+        ("Empty-8x8", ["bring-the-red-triangle-onto-the-green"]),
+        ("Fetch-8x8-N3", ["take-the-ball"]),
+        ("RedBlueDoors-6x6", ["open-1-of-2-doors", "open-2-of-2-doors"]),
+        ("PutNear-8x8-N3", ["pick-up-the-ball", "bring-the-ball"]),
+    ],
+)
+def test_sub_tasks_come_in_the_order_in_which_they_can_be_done(env: str, expected: list[str]) -> None:
+    proposal = propose(env)
+    assert keys(proposal) == expected
+    assert proposal.author == BUILT_IN
+
+
+def test_other_colours_and_sizes_give_the_same_sub_tasks() -> None:
+    expected = keys(propose("UnlockPickup", 0))
+    assert all(keys(propose("UnlockPickup", seed)) == expected for seed in range(1, 6))
+    assert keys(propose("UnlockPickup", 0, tile_size=8)) == expected
+    assert keys(propose("UnlockPickup", 0, tile_size=16, highlight=False)) == expected
+
+
+def test_a_thing_told_by_its_colour_only_carries_a_doubt() -> None:
+    proposal = propose("Fetch-8x8-N3")
+    assert "colour" in proposal.subtasks[0].doubt
+    assert (
+        "chance" in propose("GoToObject-8x8-N2").subtasks[0].doubt
+        or "colour" in propose("GoToObject-8x8-N2").subtasks[0].doubt
+    )
+
+
+@pytest.mark.parametrize("tile", [8, 12, 16, 32])
+def test_the_size_of_cells_is_read_from_the_picture(tile: int) -> None:
+    frame = rollouts.first_frame(Task("MiniGrid-DoorKey-8x8-v0", "minigrid", 1, {"tile_size": tile}))
+    assert _cells.tile_size(frame) == tile
+
+
+def test_a_picture_without_cells_has_none() -> None:
+    assert _cells.tile_size(discs(50)) is None
+    assert _cells.tile_size(np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)) is None
+
+
+def test_a_thing_that_comes_to_lie_in_another_is_asked_for_there_and_not_at_its_pixels() -> None:
+    proposal = builtin.propose(discs(40), discs(165), lambda *_: None)
+    assert proposal.subtasks[0].title == "Bring the orange thing into the blue one"
+    frames = np.stack([discs(x, y) for x, y in ((40, 60), (100, 60), (150, 50), (175, 75), (60, 20))])
+    with CheckerProcess([proposal.subtasks[0].checker]) as process:
+        done = [outcome.done for outcome in process.run(proposal.subtasks[0].key, frames[0], frames)]
+    assert done == [False, False, True, True, False]
+
+
+def test_a_thing_that_moved_elsewhere_is_proposed_with_progress_and_a_doubt() -> None:
+    proposal = builtin.propose(discs(20, 20), discs(60, 90), lambda *_: None)
+    assert proposal.subtasks[0].title == "Move the orange thing" and proposal.subtasks[0].doubt
+    with CheckerProcess([proposal.subtasks[0].checker]) as process:
+        half = process.run(proposal.subtasks[0].key, discs(20, 20), discs(40, 55)[None])[0]
+    assert half.value == pytest.approx(0.55, abs=0.05)
+
+
+def test_a_thing_that_is_gone_is_proposed_as_removed() -> None:
+    goal = np.full((120, 200, 3), 90, np.uint8)
+    proposal = builtin.propose(discs(40), goal, lambda *_: None)
+    assert "Remove the blue thing" in [step.title for step in proposal.subtasks]
+
+
+def test_frames_of_two_sizes_are_refused_with_both_sizes() -> None:
+    with pytest.raises(NothingToPropose, match=r"200 × 120.*100 × 60"):
+        builtin.propose(discs(40), np.ascontiguousarray(discs(60)[::2, ::2]), lambda *_: None)
+
+
+def test_where_too_much_changed_the_doubt_is_written_down() -> None:
+    other = np.full((120, 200, 3), 200, np.uint8)
+    other[20:40, 20:60] = (20, 200, 40)
+    proposal = builtin.propose(discs(40), other, lambda *_: None)
+    assert any("guess" in doubt for doubt in proposal.doubts)
+
+
+def test_a_difference_that_cannot_be_named_says_so() -> None:
+    with pytest.raises(NothingToPropose, match="nothing that can be named"):
+        builtin.propose(np.full((64, 64, 3), 90, np.uint8), np.full((64, 64, 3), 130, np.uint8), lambda *_: None)

@@ -1,0 +1,223 @@
+"""The contained process: each way to go wrong has its own name, and an honest checker answers rightly afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.conftest import NEVER, RED_AT_LEAST, picture
+from vlmcar_core.sandbox import CheckerProcess, Limits, diagnose
+from vlmcar_core.types import Checker, Outcome
+
+HONEST = RED_AT_LEAST.format(pixels=4)
+QUICK = Limits(seconds=0.2, memory_bytes=256 * 1024 * 1024)
+FAULTS = {
+    "raises": ("def check(a, b):\n    return a[99, 99, 99]\n", "error", "IndexError"),
+    "loops": ("def check(a, b):\n    while a is not None:\n        pass\n    return True\n", "timeout", "0.2 s"),
+    "hogs": ("import numpy as np\ndef check(a, b):\n    return np.ones((90000, 90000)).all()\n", "memory", "allocate"),
+    "says-two": ("def check(a, b):\n    return 2.0\n", "badreturn", "from 0 to 1"),
+    "says-nan": ("def check(a, b):\n    return float('nan')\n", "badreturn", "nan"),
+    "says-text": ("def check(a, b):\n    return 'yes'\n", "badreturn", "str"),
+    "says-array": ("def check(a, b):\n    return a > b\n", "badreturn", "ndarray"),
+    "says-nothing": ("def check(a, b):\n    if b.max() > 300:\n        return True\n", "badreturn", "NoneType"),
+    "is-no-python": ("def check(a, b)\n    return True\n", "rejected", "not Python"),
+    "has-no-check": ("def chek(a, b):\n    return True\n", "rejected", "check(initial, current)"),
+    "imports-os": ("import os\ndef check(a, b):\n    return True\n", "rejected", "'os'"),
+    "imports-socket": ("import socket\ndef check(a, b):\n    return True\n", "rejected", "'socket'"),
+    "opens": ("def check(a, b):\n    return bool(open('/etc/passwd'))\n", "rejected", "'open'"),
+    "loads": ("import numpy as np\ndef check(a, b):\n    return bool(np.load('x'))\n", "rejected", ".load"),
+    "reads-a-picture": ("import cv2\ndef check(a, b):\n    return cv2.imread('x') is None\n", "rejected", ".imread"),
+    "is-random": ("import numpy as np\ndef check(a, b):\n    return np.random.rand() > 1\n", "rejected", ".rand"),
+    "keeps-state": ("n = 0\ndef check(a, b):\n    global n\n    n += 1\n    return n > 1\n", "rejected", "global"),
+    "climbs": ("def check(a, b):\n    return bool(().__class__.__bases__)\n", "rejected", "__"),
+    "fails-at-import": ("x = 1 / 0\ndef check(a, b):\n    return True\n", "error", "ZeroDivisionError"),
+}
+
+
+def run(source: str, *frames: np.ndarray, limits: Limits = QUICK) -> list[Outcome]:
+    with CheckerProcess([Checker("it", source), Checker("honest", HONEST)], limits) as process:
+        found = process.run("it", picture(), np.stack(frames or (picture(9),)))
+        honest = process.run("honest", picture(), np.stack([picture(3), picture(4)]))
+        assert [outcome.done for outcome in honest] == [False, True]
+    return found
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_has_its_own_name_and_harms_nobody_else(name: str) -> None:
+    source, kind, words = FAULTS[name]
+    (outcome,) = run(source)
+    assert outcome.kind == kind and words in outcome.message and outcome.value is None
+    assert not outcome.done
+
+
+def test_the_line_of_the_fault_is_the_checkers_own() -> None:
+    source = "import numpy as np\n\n\ndef deep(image):\n    return np.linalg.inv(image)\n\n\ndef check(a, b):\n    return deep(a)\n"
+    assert run(source)[0].line == 5
+
+
+def test_one_bad_frame_does_not_lose_the_others() -> None:
+    source = "def check(a, b):\n    red = int((b[..., 0] > 200).sum())\n    return 1 / (red - 3) > 0\n"
+    source = source.replace("return", "value =") + "    return red > 3 and value > 0\n"
+    kinds = [outcome.kind for outcome in run(source, *(picture(red) for red in (2, 3, 4)))]
+    assert kinds == ["ok", "error", "ok"]
+
+
+def test_a_slow_frame_does_not_lose_the_others() -> None:
+    source = "def check(a, b):\n    while b[0, 0, 0] and not b[0, 3, 0]:\n        pass\n    return True\n"
+    outcomes = run(source, *(picture(red) for red in (0, 2, 9)))
+    assert [outcome.kind for outcome in outcomes] == ["ok", "timeout", "ok"]
+    assert outcomes[1].line in (2, 3)
+
+
+def test_a_process_that_dies_costs_one_frame_and_three_deaths_disable() -> None:
+    """Exhausting the stack in C ends the process; the gate cannot see it coming."""
+    source = (
+        "import re\n\n\ndef check(a, b):\n    if b[0, 0, 0]:\n        nest = []\n"
+        "        for _ in range(3_000_000):\n            nest = [nest]\n        return len(str(hash(str(nest)))) > 0\n    return False\n"
+    )
+    frames = [picture(red) for red in (0, 1, 0, 2, 3, 4, 0)]
+    with CheckerProcess([Checker("it", source)], Limits(seconds=5.0, memory_bytes=2**31)) as process:
+        kinds = [outcome.kind for outcome in process.run("it", picture(), np.stack(frames))]
+    assert kinds[0] == kinds[2] == "ok"
+    assert kinds[1] in ("crash", "error", "memory")
+
+
+def test_a_checker_that_cannot_be_interrupted_is_ended_and_in_the_end_disabled() -> None:
+    stubborn = (
+        "def check(a, b):\n    while b[0, 0, 0]:\n        try:\n            while True:\n                pass\n"
+        "        except:\n            pass\n    return False\n"
+    )
+    frames = [picture(red) for red in (0, 1, 2, 3, 4)]
+    with CheckerProcess([Checker("it", stubborn), Checker("honest", HONEST)], QUICK) as process:
+        kinds = [outcome.kind for outcome in process.run("it", picture(), np.stack(frames))]
+        assert kinds == ["ok", "timeout", "timeout", "timeout", "disabled"]
+        assert process.run("honest", picture(), picture(9)[None])[0].done
+
+
+def test_a_checker_cannot_change_what_the_next_call_sees() -> None:
+    source = (
+        "def check(a, b):\n    was = int(a.sum()) + int(b.sum())\n    a[:] = 255\n    b[:] = 255\n    return was == 0\n"
+    )
+    assert [outcome.done for outcome in run(source, picture(), picture(), picture())] == [True, True, True]
+
+
+def test_progress_is_told_from_done() -> None:
+    outcomes = run(
+        "def check(a, b):\n    return float((b[..., 0] > 200).sum()) / 4\n", *(picture(n) for n in (0, 2, 4))
+    )
+    assert [outcome.value for outcome in outcomes] == [0.0, 0.5, 1.0]
+    assert [outcome.done for outcome in outcomes] == [False, False, True]
+
+
+def test_output_is_bounded_and_without_control_characters() -> None:
+    source = "def check(a, b):\n    print('\\x1b[31m' + 'x' * 10_000_000)\n    raise ValueError('\\x00' + 'y' * 9999)\n    return 1\n"
+    with CheckerProcess([Checker("it", source)]) as process:
+        found = process.inspect("it", picture(), picture())
+    assert len(found.printed) <= 4000 and "\x1b" not in found.printed
+    assert len(found.outcome.message) <= 700 and "\x00" not in found.outcome.message
+
+
+def test_what_it_identifies_is_shown_and_its_faults_are_told() -> None:
+    source = (
+        "def identify_mask(image):\n    return image[..., 0] > 0\n\n\ndef identify_box(image):\n    return (1, 2, 3, 4)\n\n\n"
+        "def identify_point(image):\n    return [5.5, 6]\n\n\ndef identify_none(image):\n    return None\n\n\n"
+        "def identify_wrong(image):\n    return 'here'\n\n\ndef identify_bad(image):\n    return image.nothing\n\n\n"
+        + NEVER
+    )
+    with CheckerProcess([Checker("it", source)]) as process:
+        found = process.inspect("it", picture(), picture(7))
+    seen = {item.name: item for item in found.current}
+    assert seen["mask"].mask is not None and seen["mask"].mask.sum() == 7
+    assert seen["box"].box == (1, 2, 3, 4) and seen["point"].point == (5.5, 6)
+    assert seen["none"].kind == "nothing" and "expected a mask" in seen["wrong"].message
+    assert seen["bad"].kind == "fault" and "line 22" in seen["bad"].message
+    assert found.initial[0].mask is not None and not found.initial[0].mask.any()
+
+
+def test_the_libraries_of_the_contract_are_there() -> None:
+    source = (
+        "import cv2\nimport numpy as np\nfrom skimage.measure import label\nimport math\n\n\ndef check(a, b):\n"
+        "    hsv = cv2.cvtColor(b, cv2.COLOR_RGB2HSV)\n    areas = label(hsv[..., 2] > 100).max()\n"
+        "    return math.isclose(float(areas), 1.0) and np.median(b) >= 0\n"
+    )
+    assert run(source)[0].done
+
+
+def test_the_process_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-person")
+    with CheckerProcess([Checker("it", HONEST)]) as process:
+        process.run("it", picture(), picture()[None])
+        children = [
+            child for child in psutil.Process().children() if any("child.py" in word for word in child.cmdline())
+        ]
+        assert children
+        assert all("sk-secret" not in str(child.environ()) and "HOME" not in child.environ() for child in children)
+
+
+def test_once_loaded_it_can_open_no_file_even_where_the_gate_sees_nothing() -> None:
+    source = "import numpy as np\n\n\ndef check(a, b):\n    opener = np.__dict__['lib'].__dict__['_datasource']\n    return True\n"
+    assert run(source)[0].kind == "rejected"
+    with CheckerProcess([Checker("it", HONEST)]) as process:
+        process.run("it", picture(), picture()[None])
+        child = next(c for c in psutil.Process().children() if any("child.py" in word for word in c.cmdline()))
+        assert child.rlimit(psutil.RLIMIT_NOFILE) == (0, 0)
+        assert child.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+        assert child.rlimit(psutil.RLIMIT_AS)[0] < 2**33
+
+
+def test_nothing_is_left_behind_when_it_is_closed() -> None:
+    before = set(psutil.Process().children())
+    with CheckerProcess([Checker("it", HONEST)]) as process:
+        process.run("it", picture(), picture()[None])
+        (child,) = set(psutil.Process().children()) - before
+        home = Path(child.cwd())
+        assert list(home.iterdir()) == []
+    assert not psutil.pid_exists(child.pid)
+    assert not home.exists()
+
+
+def test_it_ends_with_the_process_that_started_it_even_in_an_endless_loop() -> None:
+    code = (
+        "import numpy as np, sys\nfrom vlmcar_core.sandbox import CheckerProcess, Limits\nfrom vlmcar_core.types import Checker\n"
+        "source = 'def check(a, b):\\n    while True:\\n        pass\\n    return True\\n'\n"
+        "p = CheckerProcess([Checker('it', source)], Limits(seconds=60.0))\nf = np.zeros((1, 8, 8, 3), np.uint8)\n"
+        "p.run('it', f[0], f)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 30
+    while not (children := psutil.Process(parent.pid).children()) or children[0].cpu_times().user < 1.0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    gone, alive = psutil.wait_procs(children, timeout=10)
+    assert gone and not alive
+
+
+@pytest.mark.parametrize(
+    ("source", "rule", "line"),
+    [
+        ("def check(a, b)\n    return 1\n", "syntax", 1),
+        ("x = 1\n", "contract", 1),
+        ("\ndef check(a):\n    return True\n", "contract", 2),
+        ("def check(a, b):\n    pass\n", "contract", 1),
+        ("import numpy as np\nimport requests\ndef check(a, b):\n    return a is b\n", "import", 2),
+        ("def identify_x(a, b):\n    return None\ndef check(a, b):\n    return a is b\n", "contract", 1),
+        ("def check(initial, current):\n    return current.max() > 1\n", "initial", 1),
+        ("x" * 70_000, "size", 1),
+        ("(" * 5000, "syntax", 1),
+    ],
+)
+def test_diagnostics_name_rule_and_line(source: str, rule: str, line: int) -> None:
+    assert (rule, line) in [(found.rule, found.line) for found in diagnose(source)]
+
+
+def test_a_good_checker_has_no_findings() -> None:
+    good = "def check(initial, current):\n    return bool((initial != current).any())\n"
+    assert diagnose(good) == []
