@@ -8,6 +8,7 @@ A run is a job, too: status.json and log.txt are `jobs`'.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ class RunConfig:
     seed: int = 0
     evaluations: int = 20
     eval_episodes: int = 20
-    """Episodes per evaluation, on layouts that training does not see."""
+    """Episodes per evaluation, on seeds that training does not use."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the trainer that differ from its defaults."""
@@ -56,13 +57,21 @@ class RunConfig:
         if self.reward == "dense" and self.proposal is None:
             raise BadInput("a dense run needs the number of the proposal whose checkers pay")
         for label, value, low, high in (
+            ("proposal", 0 if self.proposal is None else self.proposal, 0, 2**31 - 1),
             ("number of steps", self.steps, 1, STEPS_MAX),
             ("seed", self.seed, 0, 2**31 - 1),
             ("number of evaluations", self.evaluations, 1, 1000),
             ("number of evaluation episodes", self.eval_episodes, 1, 1000),
         ):
-            if not low <= value <= high:
-                raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value}")
+            if not _whole(value) or not low <= value <= high:
+                raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value!r}")
+        for name, given, kind in (
+            ("env_reward", self.env_reward, bool),
+            ("trainer", self.trainer, str),
+            ("settings", self.settings, Mapping),
+        ):
+            if not isinstance(given, kind):
+                raise BadInput(f"{name!r} of a run is a {kind.__name__}, not {given!r}")
 
 
 @dataclass(frozen=True)
@@ -106,8 +115,14 @@ def read_config(folder: Path) -> RunConfig:
 
 def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:
     """Add a row to progress.jsonl or evaluation.jsonl."""
-    with (folder / name).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, allow_nan=False) + "\n")
+    text = json.dumps(row, allow_nan=False) + "\n"
+    with (folder / name).open("ab+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() not in (b"", b"\n"):
+            # A row before this one was cut short: only that one is lost, not this one with it.
+            text = "\n" + text
+        file.write(text.encode())
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:
@@ -118,16 +133,16 @@ def read_progress(folder: Path) -> list[dict[str, Any]]:
     episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second.
     Rates are None until 20 episodes have ended.
     """
-    return _rows(folder / PROGRESS, "steps")
+    return _rows(folder / PROGRESS, ("steps", "episodes"))
 
 
 def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     """Evaluations: steps so far, episodes, successes by the environment, mean_length in steps."""
-    return _rows(folder / EVALUATION, "successes")
+    return _rows(folder / EVALUATION, ("steps", "episodes", "successes"))
 
 
-def _rows(path: Path, needed: str) -> list[dict[str, Any]]:
-    """Every whole row; one that is half written, as after a kill, is left out."""
+def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, Any]]:
+    """Every whole row; one that is half written, as after a kill, or lacks a number it needs, is left out."""
     if not path.is_file():
         return []
     found = []
@@ -136,9 +151,13 @@ def _rows(path: Path, needed: str) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and isinstance(row.get(needed), int):
+        if isinstance(row, dict) and all(_whole(row.get(name)) for name in needed):
             found.append(row)
     return found
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def runs(session: Session) -> Listing[Run]:

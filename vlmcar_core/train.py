@@ -1,5 +1,6 @@
 """Environment + reward + trainer → progress, evaluations under the environment's own success, a policy."""
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,8 +26,12 @@ WINDOW = 100
 ENOUGH = 20
 """Fewer give no rate: the first episodes to end are the ones that succeeded early."""
 
+TELL_SECONDS = 1.0
+"""Progress is told at least so often within a stretch, so that a person who wants it to stop is heard soon."""
+
 HELD_OUT_SEED = 1_000_000
-"""Evaluations reset to seeds from here on; training draws its own."""
+"""Evaluations reset to seeds from here on, which training does not use; a small environment may have the same layout
+under both."""
 
 WATCH_SEED = 2_000_000
 
@@ -54,6 +59,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
             config.settings,
             log.after_stretch,
             folder / runs.MODEL,
+            log.tick,
         )
     finally:
         judge.close()
@@ -80,7 +86,8 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
     for done, seed in enumerate(seeds):
         progress(done, episodes, f"episode {done + 1} of {episodes}")
         trajectory = rollouts.record_policy(task, seed, lambda seen: act(seen[None])[0], limit)
-        ids.append(session.add_trajectory(trajectory))
+        versions = {**trajectory.versions, "run": folder.name}
+        ids.append(session.add_trajectory(dataclasses.replace(trajectory, versions=versions)))
     progress(episodes, episodes, f"{episodes} episodes of run {number} recorded")
     return ids
 
@@ -137,7 +144,17 @@ class _Log:
         self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
         self._episodes = 0
         self._evaluated = 0
-        self._began = time.monotonic()
+        self._said = "no episode has ended yet"
+        self._began = self._told = time.monotonic()
+
+    def tick(self, steps: int) -> None:
+        """Say how far it is, if that was not said lately."""
+        if steps < self._config.steps and time.monotonic() - self._told > TELL_SECONDS:
+            self._tell(steps)
+
+    def _tell(self, steps: int) -> None:
+        self._told = time.monotonic()
+        self._progress(steps, self._config.steps, self._said)
 
     def after_stretch(
         self,
@@ -151,17 +168,17 @@ class _Log:
         row = self._row(steps)
         runs.append(self._folder, runs.PROGRESS, row)
         rate = row["success_rate"]
-        said = (
-            "no episode has ended yet"
-            if rate is None
-            else f"{rate:.0%} of the last {len(self._recent)} episodes solved"
-        )
-        self._progress(min(steps, self._config.steps), self._config.steps, said)
+        if rate is not None:
+            self._said = f"{rate:.0%} of the last {len(self._recent)} episodes solved"
+        self._tell(min(steps, self._config.steps))
         due = min(self._config.evaluations, steps * self._config.evaluations // self._config.steps)
         if due > self._evaluated:
             self._evaluated = due
             save()
-            found = evaluate(self._family, self._task, act, self._config.eval_episodes)
+            last = self._config.steps - 1
+            found = evaluate(
+                self._family, self._task, act, self._config.eval_episodes, lambda: self.tick(min(steps, last))
+            )
             runs.append(self._folder, runs.EVALUATION, {"steps": steps, **found})
 
     def _row(self, steps: int) -> dict[str, Any]:
@@ -188,9 +205,16 @@ class _Log:
 
 
 def evaluate(
-    family: ModuleType, task: Task, act: Callable[[NDArray[np.float32]], NDArray[Any]], episodes: int
+    family: ModuleType,
+    task: Task,
+    act: Callable[[NDArray[np.float32]], NDArray[Any]],
+    episodes: int,
+    tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Episodes on held-out layouts under the environment's own success; no checker is asked.
+    """Episodes on held-out seeds under the environment's own success; no checker is asked.
+
+    Args:
+        tick: called after each step of all the copies; may raise to stop.
 
     Returns:
         episodes, successes, and mean_length in steps.
@@ -199,6 +223,7 @@ def evaluate(
     seen = {number: env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)}
     records = []
     while seen:
+        tick()
         actions = act(np.stack(list(seen.values())))
         for number, action in zip(list(seen), actions, strict=True):
             seen[number], _, terminated, truncated, info = envs[number].step(action)

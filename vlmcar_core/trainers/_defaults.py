@@ -21,20 +21,33 @@ PPO: dict[str, Any] = {
     "clip_range": 0.2,
 }
 
+HIGHEST: dict[str, float] = {"n_envs": 512, "n_steps": 100_000, "n_epochs": 1000, "gamma": 1.0, "gae_lambda": 1.0}
+"""What a setting may be at most; others 1,000,000."""
+
+POSITIVE = ("learning_rate", "clip_range")
+
 
 def merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults with some settings changed.
 
     Raises:
         UnknownName: there is no setting by a name.
-        BadInput: a value is not a positive number of the default's kind.
+        BadInput: a value is not a number of the default's kind and range.
     """
     for name, value in settings.items():
         if name not in defaults:
             raise UnknownName.among("setting", name, defaults)
-        whole = isinstance(defaults[name], int)
-        kinds = (int,) if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < 1e9 or (whole and value < 1):
-            kind = "a whole number from 1" if whole else "a number from 0"
-            raise BadInput(f"the setting {name!r} is {kind}, not {value!r}")
-    return {**defaults, **settings}
+        _check(name, value, whole=isinstance(defaults[name], int))
+    chosen = {**defaults, **settings}
+    if chosen["n_envs"] * chosen["n_steps"] < 2:
+        raise BadInput("the setting 'n_steps' times the setting 'n_envs' is at least 2 steps per update, not 1")
+    return chosen
+
+
+def _check(name: str, value: Any, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    high = HIGHEST.get(name, 1_000_000)
+    number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not number or not (1 if whole else 0) <= value <= high or (name in POSITIVE and value == 0):
+        kind = "a whole number from 1" if whole else "a number above 0" if name in POSITIVE else "a number from 0"
+        raise BadInput(f"the setting {name!r} is {kind} to {high:,}, not {value!r}")

@@ -20,6 +20,7 @@ DEFAULTS = _defaults.PPO
 
 Act = Callable[[NDArray[np.float32]], NDArray[Any]]
 Watch = Callable[[int, list[dict[str, Any]], Act, Callable[[], None]], None]
+Tick = Callable[[int], None]
 
 
 def learn(
@@ -29,6 +30,7 @@ def learn(
     settings: Mapping[str, Any],
     watch: Watch,
     save_to: Path,
+    tick: Tick = lambda steps: None,
 ) -> None:
     """Train for so many environment steps in all; see `trainers` for the arguments.
 
@@ -41,7 +43,7 @@ def learn(
     envs.seed(seed)
     model = PPO("MlpPolicy", envs, seed=seed, device="cpu", verbose=0, **chosen)
     try:
-        model.learn(steps, callback=_Watcher(watch, save_to))
+        model.learn(steps, callback=_Watcher(watch, tick, save_to))
     finally:
         _save(model, save_to)
         envs.close()
@@ -76,13 +78,14 @@ def _save(model: PPO, path: Path) -> None:
 class _Watcher(BaseCallback):
     """Collects ended episodes and hands them over after each rollout."""
 
-    def __init__(self, watch: Watch, save_to: Path) -> None:
+    def __init__(self, watch: Watch, tick: Tick, save_to: Path) -> None:
         super().__init__()
-        self._watch, self._save_to = watch, save_to
+        self._watch, self._tick, self._save_to = watch, tick, save_to
         self._records: list[dict[str, Any]] = []
 
     def _on_step(self) -> bool:
         self._records += [info["episode_record"] for info in self.locals["infos"] if "episode_record" in info]
+        self._tick(self.num_timesteps)
         return True
 
     def _on_rollout_end(self) -> None:
