@@ -32,10 +32,13 @@ def row(run: runs.Run) -> str:
     final = f"{found.final_success:.0%} of {found.episodes}" if found.final_success is not None else "-"
     rows = runs.read_progress(run.folder)
     minutes = rows[-1]["seconds"] / 60 if rows else 0.0
+    reached = next((row["seconds"] / 60 for row in rows if row["steps"] >= (found.steps_to_learned or 10**12)), None)
+    soon = f"{reached:.1f}" if reached is not None else "never"
     speed = rows[-1]["steps_per_second"] if rows else 0.0
     remembered = run.job.result.get("remembered")
     memory = f"{remembered:.1%}" if remembered is not None else "-"
-    return f"| {run.config.reward} | {run.config.seed} | {learned} | {final} | {minutes:.1f} | {speed:.0f} | {memory} |"
+    cells = (run.config.reward, run.config.seed, learned, soon, final, f"{minutes:.1f}", f"{speed:.0f}", memory)
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def main() -> None:
@@ -64,8 +67,9 @@ def main() -> None:
             "",
             "Success is the environment's own, in 20 episodes on seeds that training does not use, 20 times a run.",
             "",
-            "| reward | seed | steps to 80 % success | final success | minutes | steps a second | answers remembered |",
-            "|---|---|---|---|---|---|---|",
+            "| reward | seed | steps to 80 % success | minutes to it | final success | minutes in all | steps a second "
+            "| answers remembered |",
+            "|---|---|---|---|---|---|---|---|",
             *(row(run) for run in listed),
         ]
     text = "\n".join(lines) + "\n"
