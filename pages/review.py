@@ -45,14 +45,14 @@ def keep(session: Session, edited: Proposal) -> None:
 
 
 def outline(session: Session, edited: Proposal) -> None:
-    """Titles and order."""
-    sentence = st.text_input("Goal", edited.goal.title, key=f"goal-title-{edited.number}", max_chars=300)
+    """Titles and order. A field's key holds its title, so that it never shows another than the one on disk."""
+    sentence = st.text_input("Goal", edited.goal.title, key=f"goal-title-{edited.goal.title}", max_chars=300)
     if sentence != edited.goal.title and sentence.strip():
         keep(session, pipeline.with_step(edited, dataclasses.replace(edited.goal, title=sentence)))
     for index, step in enumerate(edited.subtasks):
         last = len(edited.subtasks) - 1
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            key = f"title-{step.key}-{edited.number}"
+            key = f"title-{step.key}-{step.title}"
             name = st.text_input(f"Sub-task {index + 1}", step.title, key=key, max_chars=200)
             up = st.button(
                 "", icon=":material/arrow_upward:", key=f"up-{step.key}", disabled=index == 0, help="Earlier"
@@ -119,6 +119,17 @@ def tried(source: str, initial: Frame, frame: Frame, name: str) -> None:
         st.code(found.printed, language=None)
 
 
+def edited_source(checker: Checker) -> str:
+    """The editor. It is made anew where its text was written elsewhere: a draft discarded, or another tab."""
+    shown: dict[str, tuple[str, int]] = st.session_state.setdefault("editors", {})
+    text, version = shown.get(checker.key, (checker.source, 0))
+    if text != checker.source:
+        version += 1
+    source = editor.edit(checker.source, f"editor-{checker.key}-{version}", diagnose(checker.source))
+    shown[checker.key] = (source, version)
+    return source
+
+
 def code(session: Session, edited: Proposal) -> None:
     titles = {step.key: step.title if step is not edited.goal else f"Goal: {step.title}" for step in edited.steps}
     wanted = st.query_params.get("checker")
@@ -128,8 +139,7 @@ def code(session: Session, edited: Proposal) -> None:
     step = next(step for step in edited.steps if step.key == key)
     left, right = st.columns(2)
     with left:
-        version = st.session_state.get("editor-version", 0)
-        source = editor.edit(step.checker.source, f"editor-{key}-{version}", diagnose(step.checker.source))
+        source = edited_source(step.checker)
         if source != step.checker.source:
             session.save_draft(pipeline.with_step(edited, dataclasses.replace(step, checker=Checker(key, source))))
             st.rerun()
@@ -172,7 +182,6 @@ def save(session: Session, edited: Proposal, newest: Proposal) -> None:
         st.rerun()
     if discarded.button("Discard the draft", icon=":material/undo:"):
         session.save_draft(None)
-        st.session_state["editor-version"] = st.session_state.get("editor-version", 0) + 1
         st.rerun()
 
 
@@ -189,10 +198,13 @@ def versions(session: Session, edited: Proposal) -> None:
     left, middle, right = st.columns(3, vertical_alignment="bottom")
     before = left.selectbox("Compare", numbers, index=len(numbers) - 2)
     after = middle.selectbox("with", numbers, index=len(numbers) - 1)
-    if right.button(f"Restore proposal {before}", icon=":material/history:"):
-        pipeline.restore(session, int(before or 0), pipeline.default_author())
-        session.save_draft(None)
-        st.session_state["editor-version"] = st.session_state.get("editor-version", 0) + 1
+    drafted = session.draft is not None
+    why = "Save or discard your draft first." if drafted else "Makes it the newest again, as a new proposal."
+    if right.button(f"Restore proposal {before}", icon=":material/history:", disabled=drafted, help=why):
+        stored = pipeline.restore(
+            session, int(before or 0), st.session_state.get("author") or pipeline.default_author()
+        )
+        st.toast(f"Proposal {stored.number} is a copy of proposal {before}.", icon=":material/check:")
         st.rerun()
     text = history.diff(session.proposal(before), session.proposal(after))
     st.code(text or "The two are the same.", language="diff")

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 import streamlit as st
 
 from vlmcar_core import pipeline, report, verdicts
+from vlmcar_core.errors import VlmcarError
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Proposal
 from vlmcar_core.verdicts import Verification, Wrong
 from vlmcar_studio import current, overlay, widgets
 from vlmcar_studio.replay import replay
+
+ALL = "*"
+"""Stands for every checker where one is chosen; no key looks like it."""
 
 
 def open_at(wrong: Wrong, key: str) -> None:
@@ -28,7 +32,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
         if verification.wrong:
             first = verification.wrong[0]
             st.caption(f"{len(verification.wrong)} wrong; first: {first.trajectory}, {widgets.plain(first.reason)}")
-            st.button("First wrong frame", key="wrong-whole", on_click=open_at, args=(first, proposal.steps[0].key))
+            st.button("First wrong frame", key="wrong-whole", on_click=open_at, args=(first, ALL))
     for step in proposal.steps:
         verdict = verification.verdict(step.key)
         judged = verdicts.judge_checker(verdict, verification)
@@ -52,6 +56,14 @@ def answers_of(session: Session, proposal: Proposal, id: str) -> dict[str, Answe
     return {key: answers for key, answers in said.items() if answers is not None}
 
 
+def seen_by(session: Session, proposal: Proposal, id: str, key: str) -> dict[int, list[overlay.Outline]]:
+    """What one checker's code identifies in each distinct frame of a trajectory, or what all of them do."""
+    chosen = [step.checker for step in proposal.steps if key in (step.key, ALL)]
+    return overlay.together(
+        {one.key: overlay.of_trajectory(str(session.folder), id, session, one.source) for one in chosen}
+    )
+
+
 def firing(session: Session, proposal: Proposal, infos: Mapping[str, TrajectoryInfo]) -> None:
     st.subheader("When each checker fired")
     rows = {id: answers_of(session, proposal, id) for id in infos}
@@ -67,14 +79,22 @@ def firing(session: Session, proposal: Proposal, infos: Mapping[str, TrajectoryI
         st.session_state["frame"] = int(place[1])
 
 
+@st.fragment
 def show_replay(session: Session, proposal: Proposal, verification: Verification | None) -> None:
+    """A fragment: coming to another frame draws nothing else anew. Nothing outside catches what goes wrong in one."""
+    try:
+        replay_of_one(session, proposal, verification)
+    except VlmcarError as error:
+        st.error(str(error))
+
+
+def replay_of_one(session: Session, proposal: Proposal, verification: Verification | None) -> None:
     st.subheader("Replay")
     infos = {info.id: info for info in session.trajectories().items}
     wrongs = wrong_places(verification)
-    only_wrong = st.toggle("Only trajectories with something wrong", key="only-wrong", disabled=not wrongs)
-    ids = [id for id in infos if not only_wrong or id in wrongs]
+    ids = filtered(infos, wrongs)
     if not ids:
-        st.info("No trajectory is wrong.")
+        st.info("No trajectory is like that.")
         return
     wanted = st.session_state.get("trajectory") or st.query_params.get("trajectory")
     if wanted not in ids:
@@ -82,17 +102,30 @@ def show_replay(session: Session, proposal: Proposal, verification: Verification
     st.session_state["trajectory"] = wanted
     left, right = st.columns(2)
     id = left.selectbox("Trajectory", ids, format_func=lambda id: describe(infos[id], id in wrongs), key="trajectory")
-    keys = [step.key for step in proposal.steps]
-    titles = {step.key: step.title for step in proposal.steps}
-    key = right.selectbox("What this checker sees", keys, format_func=lambda key: titles[key], key="seen-by")
-    source = next(step.checker.source for step in proposal.steps if step.key == key)
-    seen = overlay.of_trajectory(str(session.folder), id, session, source)
+    titles = {step.key: step.title for step in proposal.steps} | {ALL: "all checkers"}
+    key = right.selectbox("What the code sees, by", list(titles), format_func=lambda key: titles[key], key="seen-by")
+    seen = seen_by(session, proposal, id, key)
     start = start_of(id, infos[id].steps)
     here = wrongs.get(id, [])
     frame = replay(
         session, id, proposal, answers_of(session, proposal, id), seen, here, start, st.session_state["replay-jump"]
     )
     st.query_params.update({"trajectory": id, "frame": str(frame)})
+
+
+def filtered(infos: Mapping[str, TrajectoryInfo], wrongs: Mapping[str, list[Wrong]]) -> list[str]:
+    """The trajectories that are wanted; where somebody jumps to another one, the wish is given up."""
+    sources = list(dict.fromkeys(info.source for info in infos.values()))
+    jumped = infos.get(st.session_state.get("trajectory", "")) if "frame" in st.session_state else None
+    if jumped is not None:
+        st.session_state["sources"] = []
+        st.session_state["only-wrong"] = bool(st.session_state.get("only-wrong")) and jumped.id in wrongs
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        wanted = st.pills("Recorded by", sources, selection_mode="multi", key="sources")
+        only_wrong = st.toggle("Only with something wrong", key="only-wrong", disabled=not wrongs)
+    return [
+        id for id, info in infos.items() if (not only_wrong or id in wrongs) and (not wanted or info.source in wanted)
+    ]
 
 
 def start_of(id: str, last: int) -> int:

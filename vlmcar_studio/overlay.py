@@ -1,13 +1,14 @@
 """What `identify_*` found, as outlines that can be drawn on a frame."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import streamlit as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from vlmcar_core import recordings
 from vlmcar_core.sandbox import CheckerProcess
@@ -16,6 +17,7 @@ from vlmcar_core.types import Checker, Frame, Seen
 
 POINTS_MAX = 400
 POLYGONS_MAX = 40
+LABEL_PIXELS = 16
 COLOURS = ((228, 87, 46), (23, 190, 187), (255, 201, 20), (157, 107, 219), (118, 176, 65), (242, 95, 156))
 
 
@@ -66,11 +68,31 @@ def of_trajectory(folder: str, trajectory: str, _session: Session, source: str) 
         }
 
 
+def together(parts: Mapping[str, Mapping[int, Sequence[Outline]]]) -> dict[int, list[Outline]]:
+    """What several checkers see, by the frame's number: the same thing once, another by the same name with its checker.
+
+    Args:
+        parts: by checker key.
+    """
+    merged: dict[int, list[Outline]] = {}
+    owners: dict[str, str] = {}
+    for key, part in parts.items():
+        for number, found in part.items():
+            there = merged.setdefault(number, [])
+            for item in found:
+                if item in there:
+                    continue
+                taken = owners.setdefault(item.name, key) != key
+                there.append(dataclasses.replace(item, name=f"{item.name} ({key})") if taken else item)
+    return merged
+
+
 def drawn(frame: Frame, outlines: Sequence[Outline], side: int = 420) -> Frame:
     """A frame, enlarged by a whole number, with outlines and names on it."""
     zoom = max(1, side // frame.shape[1])
     image = Image.fromarray(frame).resize((frame.shape[1] * zoom, frame.shape[0] * zoom), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(LABEL_PIXELS)
     for number, item in enumerate(outlines):
         colour = COLOURS[number % len(COLOURS)]
         for polygon in item.polygons:
@@ -80,7 +102,8 @@ def drawn(frame: Frame, outlines: Sequence[Outline], side: int = 420) -> Frame:
                 pen.line([*points, points[0]], fill=colour, width=3)
         if item.polygons:
             x, y = min(item.polygons[0], key=lambda point: point[1])
-            at = (x * zoom + 2, max(0.0, y * zoom - 14))
-            pen.rectangle(pen.textbbox(at, item.name), fill=(0, 0, 0))
-            pen.text(at, item.name, fill=(255, 255, 255))
+            wide = pen.textlength(item.name, font)
+            at = (min(max(2.0, x * zoom), max(2.0, image.width - wide - 4)), max(0.0, y * zoom - LABEL_PIXELS - 6))
+            pen.rectangle(pen.textbbox(at, item.name, font), fill=(0, 0, 0), outline=(0, 0, 0), width=2)
+            pen.text(at, item.name, fill=(255, 255, 255), font=font)
     return np.asarray(image)

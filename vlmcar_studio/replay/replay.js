@@ -4,7 +4,8 @@
 
 const COMMIT_MS = 250;
 const LANE = 22;
-const LABEL_WIDTH = 190;
+const LABEL_WIDTH = 230;
+const NARROW = 560;
 const COLOURS = ["#e4572e", "#17bebb", "#ffc914", "#9d6bdb", "#76b041", "#f25f9c"];
 
 export default function (component) {
@@ -31,6 +32,8 @@ class View {
     this.root = root;
     this.id = data.id;
     this.images = new Map();
+    this.broken = new Set();
+    this.hidden = new Set();
     this.playing = null;
     this.frame = Math.max(0, Math.min(data.start, data.order.length - 1));
     this.find();
@@ -40,7 +43,7 @@ class View {
 
   find() {
     const get = (name) => this.root.querySelector(`[data-part="${name}"]`);
-    for (const name of ["now", "first", "lanes", "play", "back", "forth", "prev", "next", "speed", "slider", "where", "values", "overlays", "status"]) {
+    for (const name of ["now", "first", "lanes", "play", "back", "forth", "first-wrong", "prev", "next", "speed", "slider", "where", "values", "overlays", "status"]) {
       this[name] = get(name);
     }
     this.legend = get("legend");
@@ -50,10 +53,18 @@ class View {
     const moved = this.data && data.jump !== this.data.jump;
     this.data = data;
     this.slider.max = data.order.length - 1;
-    this.prev.disabled = this.next.disabled = data.wrong.length === 0;
-    if (moved) this.frame = Math.max(0, Math.min(data.start, data.order.length - 1));
+    for (const button of [this["first-wrong"], this.prev, this.next]) button.disabled = data.wrong.length === 0;
     this.load();
-    this.draw();
+    if (moved) this.arrive();
+    else this.draw();
+  }
+
+  // Somebody asked for this place elsewhere on the page: show it, wherever the page is scrolled to.
+  arrive() {
+    this.pause();
+    this.go(this.data.start);
+    this.now.scrollIntoView({ block: "center" });
+    this.now.focus({ preventScroll: true });
   }
 
   listen() {
@@ -62,10 +73,12 @@ class View {
     on(this.play, "click", () => this.toggle());
     on(this.back, "click", () => this.go(this.frame - 1));
     on(this.forth, "click", () => this.go(this.frame + 1));
+    on(this["first-wrong"], "click", () => this.go(Math.min(...this.data.wrong.map((item) => item.frame))));
     on(this.prev, "click", () => this.jump(-1));
     on(this.next, "click", () => this.jump(1));
     on(this.slider, "input", () => this.go(Number(this.slider.value)));
     on(this.overlays, "change", () => this.draw());
+    on(this.speed, "change", () => this.playing && this.start());
     on(this.lanes, "click", (event) => this.pick(event));
     on(this.now, "keydown", (event) => this.key(event));
     this.sizes = new ResizeObserver(() => this.draw());
@@ -82,40 +95,61 @@ class View {
 
   load() {
     const wanted = new Set(this.data.order);
-    let waiting = 0;
     for (const number of wanted) {
       if (this.images.has(number)) continue;
       const image = new Image();
-      waiting += 1;
       image.onload = () => this.draw();
       image.onerror = () => {
-        this.status.textContent = `Frame ${number} cannot be loaded; reload the page.`;
+        this.broken.add(number);
+        this.draw();
       };
       image.src = `${this.data.frames}/${number}.png`;
       this.images.set(number, image);
     }
-    if (waiting) this.status.textContent = "";
+  }
+
+  // How the loading goes, in words; empty once everything is there.
+  sayStatus() {
+    const all = [...this.images.values()];
+    const ready = all.filter((image) => image.complete && image.naturalWidth).length;
+    const waiting = all.length - ready - this.broken.size;
+    let text = waiting > 0 ? `Loading frames: ${ready} of ${all.length}` : "";
+    if (this.broken.size) text = `${this.broken.size} frames cannot be loaded; reload the page to try again.`;
+    if (this.status.textContent !== text) this.status.textContent = text;
   }
 
   go(frame) {
     this.frame = Math.max(0, Math.min(frame, this.data.order.length - 1));
     this.draw();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.commit(this.frame), COMMIT_MS);
+    if (!this.playing) this.timer = setTimeout(() => this.commit(this.frame), COMMIT_MS);
   }
 
   toggle() {
     if (this.playing) {
-      clearInterval(this.playing);
-      this.playing = null;
-    } else {
-      if (this.frame >= this.data.order.length - 1) this.go(0);
-      this.playing = setInterval(() => {
-        this.go(this.frame + 1);
-        if (this.frame >= this.data.order.length - 1) this.toggle();
-      }, 1000 / Number(this.speed.value));
+      this.pause();
+      return;
     }
-    this.play.textContent = this.playing ? "Pause" : "Play";
+    if (this.frame >= this.data.order.length - 1) this.go(0);
+    this.start();
+  }
+
+  start() {
+    clearInterval(this.playing);
+    clearTimeout(this.timer);
+    this.playing = setInterval(() => {
+      this.go(this.frame + 1);
+      if (this.frame >= this.data.order.length - 1) this.pause();
+    }, 1000 / Number(this.speed.value));
+    this.play.textContent = "Pause";
+  }
+
+  pause() {
+    if (!this.playing) return;
+    clearInterval(this.playing);
+    this.playing = null;
+    this.play.textContent = "Play";
+    this.go(this.frame);
   }
 
   jump(direction) {
@@ -138,29 +172,45 @@ class View {
   }
 
   pick(event) {
-    const box = this.lanes.getBoundingClientRect();
     const left = this.labelWidth();
-    const share = (event.clientX - box.left - left) / (box.width - left - 4);
-    if (share >= -0.02) this.go(Math.round(share * (this.data.order.length - 1)));
+    const x = event.clientX - this.lanes.getBoundingClientRect().left;
+    if (x >= left - 6) this.go(Math.floor((x - left) / this.stepWidth()));
   }
 
+  narrow() {
+    return this.root.clientWidth < NARROW;
+  }
+
+  // On a narrow screen a lane's title stands above it, else to its left.
   labelWidth() {
-    return this.lanes.clientWidth < 480 ? 84 : LABEL_WIDTH;
+    return this.narrow() ? 2 : LABEL_WIDTH;
+  }
+
+  stepWidth() {
+    return (this.root.clientWidth - this.labelWidth() - 2) / this.data.order.length;
   }
 
   draw() {
     const last = this.data.order.length - 1;
     this.slider.value = this.frame;
+    this.slider.setAttribute("aria-valuetext", `frame ${this.frame} of ${last}`);
     this.where.textContent = `frame ${this.frame} of ${last}`;
-    const shown = this.overlays.checked;
-    this.picture(this.now, this.data.order[this.frame], shown ? this.data.overlays[this.data.order[this.frame]] : null);
-    this.picture(this.first, this.data.order[0], shown ? this.data.overlays[this.data.order[0]] : null);
+    this.back.disabled = this.frame === 0;
+    this.forth.disabled = this.frame === last;
+    this.picture(this.now, this.data.order[this.frame]);
+    this.picture(this.first, this.data.order[0]);
     this.drawLanes();
     this.drawValues();
-    this.drawLegend(shown);
+    this.drawLegend();
+    this.sayStatus();
   }
 
-  picture(canvas, number, seen) {
+  seen(number) {
+    if (!this.overlays.checked) return [];
+    return (this.data.overlays[number] || []).filter((item) => !this.hidden.has(item.name));
+  }
+
+  picture(canvas, number) {
     const image = this.images.get(number);
     if (!image || !image.complete || !image.naturalWidth) return;
     const zoom = Math.max(1, Math.ceil(480 / image.naturalWidth));
@@ -169,7 +219,7 @@ class View {
     const pen = canvas.getContext("2d");
     pen.imageSmoothingEnabled = false;
     pen.drawImage(image, 0, 0, canvas.width, canvas.height);
-    for (const item of seen || []) this.outline(pen, item, zoom);
+    for (const item of this.seen(number)) this.outline(pen, item, zoom);
   }
 
   outline(pen, item, zoom) {
@@ -206,56 +256,76 @@ class View {
     const lanes = this.data.lanes;
     const ratio = window.devicePixelRatio || 1;
     const width = this.root.clientWidth || 600;
-    const height = lanes.length * LANE + 16;
-    this.lanes.style.height = `${height}px`;
+    const rise = this.narrow() ? LANE * 2 - 4 : LANE;
+    const bottom = lanes.length * rise;
+    this.lanes.style.height = `${bottom + 18}px`;
     this.lanes.width = width * ratio;
-    this.lanes.height = height * ratio;
+    this.lanes.height = (bottom + 18) * ratio;
     const pen = this.lanes.getContext("2d");
     pen.scale(ratio, ratio);
     const style = getComputedStyle(this.root);
-    const text = style.getPropertyValue("--text").trim() || "#333";
-    const left = this.labelWidth();
-    const count = this.data.order.length;
-    const step = (width - left - 4) / Math.max(1, count - 1);
-    const x = (frame) => left + frame * step;
-    pen.font = "13px sans-serif";
-    lanes.forEach((lane, row) => {
-      const top = row * LANE;
-      pen.fillStyle = text;
-      pen.save();
-      pen.beginPath();
-      pen.rect(0, top, left - 8, LANE);
-      pen.clip();
-      pen.fillText(lane.title, 0, top + 15);
-      pen.restore();
-      pen.strokeStyle = "#8886";
-      pen.strokeRect(left, top + 3, width - left - 4, LANE - 6);
-      lane.values.forEach((value, frame) => {
-        const wide = Math.max(2, step);
-        if (value === null) {
-          pen.fillStyle = "#c0392b";
-          pen.fillText("×", x(frame) - 4, top + 16);
-        } else if (value > 0) {
-          const full = value >= 1;
-          pen.fillStyle = full ? "#2a9d8f" : "#8ab4c4";
-          const tall = (LANE - 8) * value;
-          pen.fillRect(x(frame) - (frame ? wide / 2 : 0), top + LANE - 4 - tall, wide, tall);
-        }
-      });
-      if (lane.completed !== null) this.mark(pen, x(lane.completed), top, "◆", text);
-    });
-    for (const item of this.data.wrong) this.mark(pen, x(item.frame), lanes.length * LANE - 4, "▲", "#e4572e");
-    pen.strokeStyle = text;
+    pen.font = `13px ${style.fontFamily}`;
+    const ink = style.color;
+    lanes.forEach((lane, row) => this.drawLane(pen, lane, row * rise, width, ink));
+    const middle = (frame) => this.labelWidth() + (frame + 0.5) * this.stepWidth();
+    for (const item of this.data.wrong) this.sign(pen, "▲", middle(item.frame), bottom + 14, "#d1495b");
+    pen.strokeStyle = ink;
     pen.lineWidth = 2;
     pen.beginPath();
-    pen.moveTo(x(this.frame), 0);
-    pen.lineTo(x(this.frame), lanes.length * LANE);
+    pen.moveTo(middle(this.frame), 0);
+    pen.lineTo(middle(this.frame), bottom);
     pen.stroke();
   }
 
-  mark(pen, x, top, sign, colour) {
+  drawLane(pen, lane, top, width, ink) {
+    const left = this.labelWidth();
+    const step = this.stepWidth();
+    pen.fillStyle = ink;
+    pen.fillText(this.fitted(pen, lane.title, (this.narrow() ? width : left) - 10), 0, top + 15);
+    const floor = top + (this.narrow() ? LANE * 2 - 8 : LANE - 4);
+    const tall = LANE - 8;
+    pen.strokeStyle = "#8888";
+    pen.lineWidth = 1;
+    pen.strokeRect(left - 0.5, floor - tall - 0.5, width - left - 1, tall + 1);
+    lane.values.forEach((value, frame) => {
+      const x = left + frame * step;
+      if (value === null) {
+        this.hatch(pen, x, floor, Math.max(2, step), tall);
+      } else if (value > 0) {
+        pen.fillStyle = value >= 1 ? "#2a9d8f" : "#8ab4c4";
+        pen.fillRect(x, floor - tall * value, Math.max(1.5, step + 0.3), tall * value);
+      }
+    });
+    if (lane.completed !== null) this.sign(pen, "◆", left + (lane.completed + 0.5) * step, floor - 1, ink);
+  }
+
+  hatch(pen, x, floor, wide, tall) {
+    pen.save();
+    pen.beginPath();
+    pen.rect(x, floor - tall, wide, tall);
+    pen.clip();
+    pen.strokeStyle = "#d1495b";
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    // The lines start at multiples of 5 of the canvas, so that they run on through neighbouring frames.
+    for (let at = Math.floor((x - tall) / 5) * 5; at < x + wide; at += 5) {
+      pen.moveTo(at, floor);
+      pen.lineTo(at + tall, floor - tall);
+    }
+    pen.stroke();
+    pen.restore();
+  }
+
+  fitted(pen, text, width) {
+    if (pen.measureText(text).width <= width) return text;
+    let short = text;
+    while (short && pen.measureText(`${short}…`).width > width) short = short.slice(0, -1);
+    return `${short}…`;
+  }
+
+  sign(pen, text, x, floor, colour) {
     pen.fillStyle = colour;
-    pen.fillText(sign, x - 5, top + 16);
+    pen.fillText(text, x - pen.measureText(text).width / 2, floor);
   }
 
   drawValues() {
@@ -275,18 +345,33 @@ class View {
     );
   }
 
-  drawLegend(shown) {
-    const number = this.data.order[this.frame];
-    const seen = this.data.overlays[number] || [];
-    this.legend.replaceChildren(
-      ...(shown ? this.data.objects : []).map((name) => {
-        const item = document.createElement("span");
-        const found = seen.find((one) => one.name === name);
-        item.className = "object";
-        item.style.borderColor = this.colour(name);
-        item.textContent = `${name}: ${found ? found.text : "nothing"}`;
-        return item;
-      }),
-    );
+  // A button per object: what it is, whether it is drawn.
+  drawLegend() {
+    const found = this.data.overlays[this.data.order[this.frame]] || [];
+    const names = this.data.objects.join("\n");
+    if (this.listed !== names) {
+      this.listed = names;
+      this.legend.replaceChildren(...this.data.objects.map((name) => this.objectButton(name)));
+    }
+    [...this.legend.children].forEach((button, index) => {
+      const name = this.data.objects[index];
+      const item = found.find((one) => one.name === name);
+      button.setAttribute("aria-pressed", String(this.overlays.checked && !this.hidden.has(name)));
+      button.textContent = `${name}: ${item ? item.text : "nothing"}`;
+    });
+  }
+
+  objectButton(name) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "object";
+    button.title = "Draw it, or not";
+    button.style.borderColor = this.colour(name);
+    button.addEventListener("click", () => {
+      if (this.hidden.has(name)) this.hidden.delete(name);
+      else this.hidden.add(name);
+      this.draw();
+    });
+    return button;
   }
 }
