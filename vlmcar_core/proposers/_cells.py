@@ -14,14 +14,16 @@ from vlmcar_core.proposers import _colour
 from vlmcar_core.types import Frame
 
 SIDE = 16
-"""A cell is resampled to this many pixels a side; one at each border, where grid lines run, is left out."""
+"""A cell is resampled to this many pixels a side; some at its borders, where grid lines run, are left out."""
 
-LOOK = SIDE - 2
 CONTRAST_MIN = 20.0
 """A cell whose brightest channel varies by less is flat."""
 
 SAME_LOOK = 0.8
 """Correlation from which on two looks are the same."""
+
+TRIANGLE_MIN = 0.65
+"""Share of the smallest triangle around it that a triangle fills; a disc fills 0.60, a small key 0.61."""
 
 TILES = range(6, 129)
 CELLS_MIN, CELLS_MAX = 3, 64
@@ -38,7 +40,7 @@ class Cell:
 
     place: Place
     look: Look
-    """float32 (LOOK, LOOK) in [0, 1]; all 0 where the cell is flat."""
+    """float32, square, in [0, 1]; all 0 where the cell is flat."""
     flat: bool
     hue: int | None
 
@@ -82,10 +84,11 @@ def read(image: Frame, tile: int) -> dict[Place, Cell]:
     rows, columns = image.shape[0] // tile, image.shape[1] // tile
     brightest = image.max(axis=2)
     small = cv2.resize(brightest, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    first = margin(tile)
     found = {}
     for row in range(rows):
         for column in range(columns):
-            inside = small[row * SIDE + 1 : (row + 1) * SIDE - 1, column * SIDE + 1 : (column + 1) * SIDE - 1]
+            inside = small[row * SIDE + first : (row + 1) * SIDE - 1, column * SIDE + first : (column + 1) * SIDE - 1]
             low, high = float(inside.min()), float(inside.max())
             flat = high - low < CONTRAST_MIN
             look = np.zeros_like(inside) if flat else (inside - low) / (high - low)
@@ -93,12 +96,17 @@ def read(image: Frame, tile: int) -> dict[Place, Cell]:
     return found
 
 
+def margin(tile: int) -> int:
+    """How many resampled pixels at the left and the top are left out: at least one of the picture's own."""
+    return max(1, -(-SIDE // tile))
+
+
 def pixels(image: Frame, place: Place, tile: int) -> Frame:
     """A cell's pixels without its outermost ones."""
     row, column = place
-    margin = max(1, tile // SIDE)
+    edge = max(1, tile // SIDE)
     top, left = row * tile, column * tile
-    return np.ascontiguousarray(image[top + margin : top + tile - margin, left + margin : left + tile - margin])
+    return np.ascontiguousarray(image[top + edge : top + tile - edge, left + edge : left + tile - edge])
 
 
 def alike(one: Look, other: Look) -> float:
@@ -128,7 +136,7 @@ def shape_of(look: Look) -> str:
     if area < 60 or hull < 1:
         return "thing"
     _, triangle = cv2.minEnclosingTriangle(contour)
-    if not hole and cv2.contourArea(triangle) > 0 and area / cv2.contourArea(triangle) > 0.78:
+    if not hole and cv2.contourArea(triangle) > 0 and area / cv2.contourArea(triangle) > TRIANGLE_MIN:
         return "triangle"
     if not hole and area / hull > 0.9 and area / (width * height) < 0.86 and 0.8 < width / height < 1.25:
         return "ball"

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 TILE = $tile  # pixels per cell, measured on the two frames
-SIDE = 16  # cells are compared at 16 x 16 without their border, where grid lines run
+SIDE = 16  # cells are compared at 16 x 16 ...
+EDGE = $margin  # ... without so many pixels at the left and the top, where grid lines run, and one at the others
 FLAT = 20  # a cell whose brightest channel varies by less shows nothing
 SAME = 0.8  # correlation from which on two looks are the same
 
@@ -29,7 +30,7 @@ def looks(image):
     red, green, blue = cv2.split(image[: rows * TILE, : columns * TILE])
     brightest = cv2.max(cv2.max(red, green), blue)
     small = cv2.resize(brightest, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_AREA)
-    cells = small.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, 1:-1, 1:-1]
+    cells = small.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, EDGE:-1, EDGE:-1]
     cells = cells.reshape(rows, columns, -1).astype(np.float32)
     flat = cells.max(axis=2) - cells.min(axis=2) < FLAT
     cells -= cells.mean(axis=2, keepdims=True)
@@ -186,7 +187,7 @@ FIND_ACTOR = Template('''
 
 def find_$noun(image):
     """Where cells look like $const in any of its four headings: a list of (row, column)."""
-    side = SIDE - 2
+    side = SIDE - EDGE - 1
     turned = np.stack([np.rot90($const.reshape(side, side), turns).ravel() for turns in range(4)], axis=1)
     return [(int(r), int(c)) for r, c in zip(*np.where((looks(image) @ turned).max(axis=2) > SAME))]
 

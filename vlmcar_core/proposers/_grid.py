@@ -219,7 +219,7 @@ class _Writer:
         return Step(title, self._head(title) + find_first + find_second + check, doubt)
 
     def _head(self, title: str) -> str:
-        return _code.HEAD.substitute(title=title, tile=self._tile)
+        return _code.HEAD.substitute(title=title, tile=self._tile, margin=_cells.margin(self._tile))
 
     def _called(self, cell: Cell, noun: str) -> str:
         return f"{noun.replace('_', ' ')} ({_colour.name_of(cell.hue)} here)"
