@@ -108,7 +108,14 @@ def replay_of_one(session: Session, proposal: Proposal, verification: Verificati
     start = start_of(id, infos[id].steps)
     here = wrongs.get(id, [])
     frame = replay(
-        session, id, proposal, answers_of(session, proposal, id), seen, here, start, st.session_state["replay-jump"]
+        session,
+        id,
+        proposal,
+        answers_of(session, proposal, id),
+        seen,
+        here,
+        start,
+        st.session_state.get("replay-jump", 0),
     )
     st.query_params.update({"trajectory": id, "frame": str(frame)})
 
@@ -131,12 +138,13 @@ def filtered(infos: Mapping[str, TrajectoryInfo], wrongs: Mapping[str, list[Wron
 def start_of(id: str, last: int) -> int:
     """Where the replay of a trajectory begins; stays the same until somebody jumps, or the trajectory changes."""
     asked = st.session_state.pop("frame", None)
-    if asked is None and st.session_state.get("replay-start", ("", 0))[0] != id:
+    if asked is not None:
+        st.session_state["replay-jump"] = st.session_state.get("replay-jump", 0) + 1
+    elif st.session_state.get("replay-start", ("", 0))[0] != id:
         text = st.query_params.get("frame", "0") if st.query_params.get("trajectory") == id else "0"
-        asked = int(text) if text.isdigit() else 0
+        asked = int(text) if text.isdecimal() else 0
     if asked is not None:
         st.session_state["replay-start"] = (id, min(int(asked), last))
-        st.session_state["replay-jump"] = st.session_state.get("replay-jump", 0) + 1
     return int(st.session_state["replay-start"][1])
 
 

@@ -63,8 +63,13 @@ def replay(
         "start": start,
         "jump": jump,
     }
-    result = _component()(key=f"replay-{trajectory}", data=data, default={"frame": start}, on_frame_change=lambda: None)
-    return int(result.frame if result.frame is not None else start)
+    key = f"replay-{trajectory}"
+    result = _component()(key=key, data=data, default={"frame": start}, on_frame_change=lambda: None)
+    # The browser reports a jump a moment later; until then its last word is of the place before.
+    jumped = st.session_state.get(f"{key}-jump") != jump
+    st.session_state[f"{key}-jump"] = jump
+    frame = start if jumped or result.frame is None else int(result.frame)
+    return max(0, min(frame, len(order) - 1))
 
 
 def _lanes(proposal: Proposal, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:

@@ -27,6 +27,14 @@ export default function (component) {
   };
 }
 
+// Whether somebody asked for a place since the page was opened. A player of another trajectory is another component,
+// so the page remembers, and not the player.
+function asksToArrive(jump) {
+  const before = globalThis.vlmcarJump;
+  globalThis.vlmcarJump = jump;
+  return before !== undefined && jump > before;
+}
+
 class View {
   constructor(root, data) {
     this.root = root;
@@ -50,7 +58,7 @@ class View {
   }
 
   update(data) {
-    const moved = this.data && data.jump !== this.data.jump;
+    const moved = asksToArrive(data.jump);
     this.data = data;
     this.slider.max = data.order.length - 1;
     for (const button of [this["first-wrong"], this.prev, this.next]) button.disabled = data.wrong.length === 0;

@@ -1,0 +1,119 @@
+"""The review page, run without a browser."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.studio_sessions import framed, opened, recorded, said
+from vlmcar_core import pipeline
+from vlmcar_core.sandbox import diagnose
+from vlmcar_core.types import Checker
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VLMCAR_SESSIONS", str(tmp_path))
+    return tmp_path
+
+
+def test_without_a_proposal_the_page_says_what_to_do(root: Path) -> None:
+    framed(root)
+    assert "Nothing is proposed yet" in said(opened("review", "red"))
+
+
+def test_a_renamed_sub_task_is_on_disk_at_once(root: Path) -> None:
+    session = recorded(root)
+    app = opened("review", "red")
+    app.text_input(key="title-see-red-see red").set_value("Find the red").run()
+    assert not app.exception
+    assert session.draft is not None
+    assert session.draft.subtasks[0].title == "Find the red"
+    assert session.draft.subtasks[0].key == "see-red"
+    assert len(session.proposals().items) == 1
+
+
+def test_a_discarded_draft_does_not_come_back(root: Path) -> None:
+    session = recorded(root)
+    app = opened("review", "red")
+    app.text_input(key="title-see-red-see red").set_value("Find the red").run()
+    next(button for button in app.button if button.label == "Discard the draft").click().run()
+    app.run()
+    assert session.draft is None
+    assert app.text_input(key="title-see-red-see red").value == "see red"
+
+
+def test_sub_tasks_can_be_moved_removed_and_added(root: Path) -> None:
+    session = recorded(root)
+    app = opened("review", "red")
+    app.button(key="down-see-red").click().run()
+    app.button(key="remove-silent").click().run()
+    next(button for button in app.button if button.label == "Add a sub-task").click().run()
+    assert not app.exception
+    assert session.draft is not None
+    assert [step.key for step in session.draft.subtasks] == ["fails", "see-red", "new-sub-task-3"]
+
+
+def test_saving_makes_the_next_proposal_signed_with_name_and_reason(root: Path) -> None:
+    session = recorded(root)
+    app = opened("review", "red")
+    app.button(key="remove-fails").click().run()
+    app.text_input(key="author").set_value("Ada").run()
+    app.text_input(key="reason").set_value("it fails").run()
+    next(button for button in app.button if button.label == "Save as the next proposal").click().run()
+    stored = session.proposal()
+    assert (stored.number, stored.author, stored.reason, stored.parent) == (1, "Ada", "it fails", 0)
+    assert session.draft is None
+
+
+def test_a_draft_of_an_older_proposal_says_so_and_is_kept(root: Path) -> None:
+    session = recorded(root)
+    session.save_draft(pipeline.without_step(session.proposal(), "silent"))
+    pipeline.save_edit(session, pipeline.without_step(session.proposal(), "fails"), "Grace")
+    app = opened("review", "red")
+    assert "This draft was made from proposal 0; meanwhile there is proposal 1" in said(app)
+    assert session.draft is not None
+
+
+def test_restoring_waits_until_the_draft_is_saved_or_discarded(root: Path) -> None:
+    session = recorded(root)
+    pipeline.save_edit(session, pipeline.without_step(session.proposal(), "fails"), "Grace")
+    app = opened("review", "red")
+    app.button(key="remove-silent").click().run()
+    assert next(button for button in app.button if button.label.startswith("Restore")).disabled
+    next(button for button in app.button if button.label == "Discard the draft").click().run()
+    next(button for button in app.button if button.label.startswith("Restore")).click().run()
+    restored = session.proposal()
+    assert restored.number == 2
+    assert "fails" in {step.key for step in restored.subtasks}
+
+
+def test_a_checker_that_fails_on_the_chosen_frame_says_where(root: Path) -> None:
+    recorded(root)
+    assert "failed in line 4 (error): ValueError" in said(opened("review", "red", checker="fails"))
+
+
+def test_a_checker_that_is_done_on_the_goal_frame_says_so(root: Path) -> None:
+    recorded(root)
+    text = said(opened("review", "red", checker="see-red"))
+    assert "On goal frame: **done**" in text
+    assert "red: mask of 9 pixels" in text
+
+
+def test_code_with_a_syntax_error_is_named_with_its_line(root: Path) -> None:
+    session = recorded(root)
+    newest = session.proposal()
+    broken = dataclasses.replace(newest.subtasks[0], checker=Checker("see-red", "def check(initial, current:\n"))
+    session.save_draft(pipeline.with_step(newest, broken))
+    app = opened("review", "red", checker="see-red")
+    assert not app.exception
+    assert "line 1" in said(app)
+    assert "These checkers cannot run as they are: see-red" in said(app)
+
+
+def test_the_template_of_a_new_sub_task_is_sound_code(root: Path) -> None:
+    session = recorded(root)
+    app = opened("review", "red")
+    next(button for button in app.button if button.label == "Add a sub-task").click().run()
+    assert session.draft is not None
+    assert diagnose(session.draft.subtasks[-1].checker.source) == []
