@@ -185,7 +185,12 @@ widgets.watch_job(session, "verify")
 verification = session.verification(proposal.number)
 infos = {info.id: info for info in session.trajectories().items}
 if verification is None:
-    st.info(f"Proposal {proposal.number} is not verified yet.")
+    st.info(f"Proposal {proposal.number} is not verified yet. Press Verify to ask its checkers about every trajectory.")
+    if not infos and session.task.env_id is None:
+        st.caption("A session of two frames has no trajectories, so its verdicts will stay undecided.")
+    elif not infos:
+        st.caption("Nothing is recorded yet; without trajectories every verdict stays undecided.")
+        widgets.next_page("record", "Record trajectories")
 else:
     unseen = len(set(infos) - set(verification.trajectories))
     if unseen:

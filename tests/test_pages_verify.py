@@ -70,3 +70,8 @@ def test_a_frame_that_is_no_number_opens_the_first(root: Path) -> None:
     app = opened("verify", "red", trajectory="expert-000", frame="-1e9")
     assert not app.exception
     assert app.query_params["frame"] == "0"
+
+
+def test_a_session_without_trajectories_says_that_its_verdicts_stay_undecided(root: Path) -> None:
+    framed(root).add_proposal(proposal(("see-red", RED_AT_LEAST.format(pixels=5))))
+    assert "its verdicts will stay undecided" in said(opened("verify", "red"))

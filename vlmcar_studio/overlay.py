@@ -17,7 +17,7 @@ from vlmcar_core.types import Checker, Frame, Seen
 
 POINTS_MAX = 400
 POLYGONS_MAX = 40
-LABEL_PIXELS = 16
+LABEL_PIXELS = 20
 COLOURS = ((228, 87, 46), (23, 190, 187), (255, 201, 20), (157, 107, 219), (118, 176, 65), (242, 95, 156))
 
 
