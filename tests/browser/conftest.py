@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from vlmcar_core import jobs
 from vlmcar_studio.server import command
 
 START_SECONDS = 60.0
@@ -46,7 +47,9 @@ class Server:
     def start(self) -> None:
         """Returns once it answers."""
         path = self.root.with_name(f"{self.root.name}.log")
-        environment = {**os.environ, "VLMCAR_SESSIONS": str(self.root)}
+        scratch = self.root.with_name(f"{self.root.name}-tmp")
+        scratch.mkdir(exist_ok=True)
+        environment = {**os.environ, "VLMCAR_SESSIONS": str(self.root), "TMPDIR": str(scratch)}
         with path.open("ab") as log:
             self._process = subprocess.Popen(
                 command(self._port, headless=True), env=environment, stdout=log, stderr=log
@@ -76,6 +79,8 @@ def serving(root: Path) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+        for folder in [*root.glob("*/runs/*"), *root.glob("*/jobs/*")]:
+            jobs.cancel(folder, grace_seconds=2.0)
 
 
 @pytest.fixture
