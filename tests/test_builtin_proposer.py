@@ -99,6 +99,19 @@ def test_a_thing_that_is_gone_is_proposed_as_removed() -> None:
     assert "Remove the blue thing" in [step.title for step in proposal.subtasks]
 
 
+def test_a_thing_that_only_the_goal_shows_is_proposed_with_a_doubt() -> None:
+    empty = np.full((120, 200, 3), 90, np.uint8)
+    goal = empty.copy()
+    goal[20:50, 20:60] = (20, 200, 40)
+    proposal = builtin.propose(empty, goal, lambda *_: None)
+    assert [step.title for step in proposal.subtasks] == ["Bring a green thing into view"] and proposal.subtasks[
+        0
+    ].doubt
+    with CheckerProcess([proposal.subtasks[0].checker]) as process:
+        done = [outcome.done for outcome in process.run(proposal.subtasks[0].key, empty, np.stack([empty, goal]))]
+    assert done == [False, True]
+
+
 def test_frames_of_two_sizes_are_refused_with_both_sizes() -> None:
     with pytest.raises(NothingToPropose, match=r"200 × 120.*100 × 60"):
         builtin.propose(discs(40), np.ascontiguousarray(discs(60)[::2, ::2]), lambda *_: None)

@@ -59,7 +59,7 @@ def test_a_session_from_an_environment_to_a_report(tmp_path: Path) -> None:
     assert "2 expert and 30 random episodes" in said["record"]
     assert "built-in, no VLM" in said["propose"]
     assert "accepted   the whole" in said["verify"]
-    assert said["runs"].count("success") == 2
+    assert said["runs"].count("0 success") == 2
     assert "policy-000" in said["watch"]
     page = (tmp_path / "demo.html").read_text()
     assert "built-in, no VLM" in page and ENV in page

@@ -165,6 +165,22 @@ def test_a_frames_only_session_takes_two_pictures_of_one_size(tmp_path: Path) ->
     assert pipeline.propose(session).author == "built-in, no VLM"
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"trainer": "sac2"}, "sac2"),
+        ({"settings": {"n_envs": 0}}, "n_envs"),
+        ({"settings": {"x": 1}}, "'x'"),
+        ({"steps": 0}, "not 0"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_is_started(tmp_path: Path, options: dict, words: str) -> None:
+    session = pipeline.create_from_env(tmp_path, "a", ENV)
+    with pytest.raises(BadInput, match=words):
+        pipeline.start_training(session, ["sparse"], [0], **options)
+    assert session.run_folders() == []
+
+
 def test_proposing_without_a_goal_frame_says_how_to_get_one(tmp_path: Path) -> None:
     session = pipeline.create_from_env(tmp_path, "a", ENV)
     with pytest.raises(BadInput, match="no goal frame yet"):

@@ -83,7 +83,7 @@ def start(folder: Path, kind: str, arguments: Sequence[str]) -> Job:
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, close_fds=True
         )
     threading.Thread(target=process.wait, daemon=True).start()
-    _write_launch(folder, kind, list(arguments), process.pid, began)
+    _write_launch(folder, kind, process.pid, began)
     return read(folder)
 
 
@@ -269,12 +269,12 @@ def _on_terminate() -> Any:
     return signal.signal(signal.SIGTERM, terminate)
 
 
-def _write_launch(folder: Path, kind: str, arguments: list[str], pid: int, began: float) -> None:
+def _write_launch(folder: Path, kind: str, pid: int, began: float) -> None:
     try:
         created: float | None = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         created = None
-    value = {"kind": kind, "arguments": arguments, "pid": pid, "process_created": created, "began": began}
+    value = {"kind": kind, "pid": pid, "process_created": created, "began": began}
     files.write_json(folder / LAUNCH, value)
 
 

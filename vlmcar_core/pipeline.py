@@ -17,6 +17,7 @@ from vlmcar_core.envs import EnvTask
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import GoalOrigin, Session
+from vlmcar_core.trainers import _defaults
 from vlmcar_core.types import Frame, Progress, Proposal, Recording, SubTask, Task, Thresholds, Trajectory
 from vlmcar_core.verdicts import Verification
 
@@ -408,10 +409,14 @@ def start_training(
 
     Raises:
         BadInput: there is no environment, or an option makes no sense.
-        UnknownName: there is no such proposal.
+        UnknownName: there is no such proposal, trainer or setting.
     """
     if session.task.env_id is None:
         raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
+    trainer = str(options.get("trainer", runs.RunConfig.trainer))
+    if trainer not in plugins.names("trainers"):
+        raise UnknownName.among("trainer", trainer, plugins.names("trainers"))
+    _defaults.merged(_defaults.DEFAULTS[trainer], options.get("settings", {}))
     number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
     configs = [
         runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)

@@ -47,12 +47,11 @@ def steps(initial: Frame, goal: Frame) -> tuple[list[Step], list[str]]:
     if len(moved) + len(gone) + len(new) > CHANGES_MAX:
         count = len(moved) + len(gone) + len(new)
         doubts.append(f"{count} coloured areas differ between the two frames; only the largest are proposed")
-    if new:
-        doubts.append(f"{len(new)} coloured areas are in the goal frame that the initial frame does not show")
     write = _Writer(before)
     found = [write.gone(blob) for blob in sorted(gone, key=lambda blob: -blob.area)[:CHANGES_MAX]]
     still = [now for old, now in pairs if (old, now) not in moved]
     found += [write.moved(old, now, still) for old, now in sorted(moved, key=lambda pair: -pair[0].area)[:CHANGES_MAX]]
+    found += [write.appeared(blob) for blob in sorted(new, key=lambda blob: -blob.area)[:CHANGES_MAX]]
     return found, doubts
 
 
@@ -162,6 +161,23 @@ def check(initial, current):
     return before is not None and (now is None or now.sum() < 0.2 * before.sum())
 ''')
 
+APPEARED = Template('''
+ENOUGH = $enough  # pixels more of its colour than at first; the goal frame has twice as many
+
+
+def identify_$noun(image):
+    """The pixels of its colour, bool (H, W)."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    apart = np.abs(hsv[..., 0].astype(np.int16) - $hue)
+    chroma = image.max(axis=2).astype(np.int16) - image.min(axis=2)
+    return (np.minimum(apart, 180 - apart) <= NEAR) & (chroma >= COLOURFUL)
+
+
+def check(initial, current):
+    """Done when clearly more of its colour is to be seen than at first."""
+    return int(identify_$noun(current).sum()) - int(identify_$noun(initial).sum()) >= ENOUGH
+''')
+
 INSIDE = Template('''
 def check(initial, current):
     """Done when its middle lies inside the box around the other."""
@@ -200,6 +216,12 @@ class _Writer:
         return Step(
             title, self._head(title) + self._identify(blob) + GONE.substitute(noun=blob.name), self._doubt(blob)
         )
+
+    def appeared(self, blob: Blob) -> Step:
+        title = f"Bring a {blob.name} thing into view"
+        check = APPEARED.substitute(noun=blob.name, hue=blob.hue, enough=max(1, blob.area // 2))
+        doubt = "the initial frame does not show it, so only its colour is looked for, wherever it is"
+        return Step(title, self._head(title) + check.lstrip("\n"), doubt)
 
     def moved(self, old: Blob, now: Blob, still: list[Blob]) -> Step:
         holder = next((other for other in still if _inside(now, other) and not _inside(old, other)), None)

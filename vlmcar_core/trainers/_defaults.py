@@ -21,6 +21,9 @@ PPO: dict[str, Any] = {
     "clip_range": 0.2,
 }
 
+DEFAULTS = {"ppo": PPO}
+"""By the trainer's name."""
+
 HIGHEST: dict[str, float] = {"n_envs": 512, "n_steps": 100_000, "n_epochs": 1000, "gamma": 1.0, "gae_lambda": 1.0}
 """What a setting may be at most; others 1,000,000."""
 
