@@ -23,6 +23,7 @@ EXAMPLES: dict[str, list[list[str]]] = {
         ["verify", "example-doorkey-6x6"],
         ["train", "example-doorkey-6x6", "--reward", "dense", "--reward", "sparse"],
         ["watch", "example-doorkey-6x6", "0", "--episodes", "2"],
+        ["verify", "example-doorkey-6x6"],
     ],
     "example-unlock": [
         ["new", "example-unlock", "--env", "MiniGrid-Unlock-v0", "--random", "30", "--random-steps", "50"],
