@@ -8,18 +8,20 @@ fires before the fact or without it; as missed when the fact becomes true and it
 frame of the first fire less the frame in which the fact became true. "frames" compares every single frame with the
 fact of that frame (of whether it was ever true so far, for what is picked up and may be put down again).
 
-    python scripts/proposer_truth.py --seeds 50 --proposing 0 1 2
+    python scripts/proposer_truth.py --seeds 50 --proposing 0 1 --out docs/proposer_truth.md
 """
 
 import argparse
 import os
 import platform
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core import rollouts
+from vlmcar_core.files import write_text
 from vlmcar_core.proposers import builtin
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Proposal, Task, Trajectory
@@ -100,23 +102,35 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50, help="unseen layouts per task")
     parser.add_argument("--proposing", type=int, nargs="+", default=[0], help="seeds to propose from, one table each")
     parser.add_argument("--tasks", nargs="+", default=list(FACTS), choices=list(FACTS))
+    parser.add_argument("--out", type=Path, help="also write the table there")
     options = parser.parse_args()
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()};")
-    print(f"{options.seeds} unseen layouts a task, an expert and a random episode of {RANDOM_STEPS} steps on each.\n")
-    print("| task | proposed from | sub-task | precision | recall | first-fire offset, frames: episodes | frames |")
-    print("|---|---|---|---|---|---|---|")
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    seeds = " ".join(str(seed) for seed in options.proposing)
+    say("# The built-in proposer's checkers against the simulator\n")
+    say(f"`python scripts/proposer_truth.py --seeds {options.seeds} --proposing {seeds}`\n")
+    say(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()};")
+    say(f"{options.seeds} unseen layouts a task, an expert and a random episode of {RANDOM_STEPS} steps on each.\n")
+    say("| task | proposed from | sub-task | precision | recall | first-fire offset, frames: episodes | frames |")
+    say("|---|---|---|---|---|---|---|")
     for env_id in options.tasks:
         trajectories = episodes(env_id, options.seeds)
         for seed in options.proposing:
             proposal = proposal_for(env_id, seed)
             if len(proposal.subtasks) != len(FACTS[env_id]):
-                print(
+                say(
                     f"| {env_id} | seed {seed} | {len(proposal.subtasks)} sub-tasks, not {len(FACTS[env_id])} | | | | |"
                 )
                 continue
             tallies = judge(proposal, FACTS[env_id], trajectories)
             for step, fact, tally in zip(proposal.subtasks, FACTS[env_id], tallies, strict=True):
-                print(f"| {env_id} | seed {seed} | {step.title} ({fact}) | {tally.row()} |", flush=True)
+                say(f"| {env_id} | seed {seed} | {step.title} ({fact}) | {tally.row()} |")
+    if options.out:
+        write_text(options.out, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

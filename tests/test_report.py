@@ -1,0 +1,97 @@
+"""The report as one file, and the figures."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import NEVER, proposal
+from tests.studio_sessions import framed, verified
+from vlmcar_core import jobs, pipeline, report, runs
+from vlmcar_core.runs import RunConfig
+from vlmcar_core.store import Session
+from vlmcar_core.types import Recording
+
+
+def trained(root: Path) -> Session:
+    """A session with a dense and a sparse run of two seeds each, as if they had ended."""
+    session = pipeline.create_from_env(root, "red", "MiniGrid-Empty-5x5-v0", recording=Recording(2, 30, 3))
+    pipeline.record(session)
+    pipeline.propose(session)
+    pipeline.verify(session)
+    for seed in (0, 1):
+        for reward in ("dense", "sparse"):
+            folder = session.new_run_folder()
+            runs.write_config(folder, RunConfig(reward=reward, proposal=0 if reward == "dense" else None, seed=seed))
+            for steps in (1000, 2000, 3000):
+                rate = min(1.0, steps / 3000 + 0.1 * seed)
+                learned = rate if reward == "dense" else None
+                row = {"steps": steps, "seconds": 1.0, "episodes": 50, "success_rate": rate, "learned_return": learned}
+                runs.append(folder, runs.PROGRESS, row)
+                runs.append(folder, runs.EVALUATION, {"steps": steps, "episodes": 20, "successes": round(20 * rate)})
+            with jobs.running(folder, "train"):
+                pass
+    return session
+
+
+def test_the_file_holds_everything_and_asks_the_network_for_nothing(tmp_path: Path) -> None:
+    session = trained(tmp_path)
+    page = pipeline.report(session)
+    for words in (
+        "built-in, no VLM",
+        "MiniGrid-Empty-5x5-v0",
+        "accepted",
+        "Steps",
+        "30 random",
+        "at most 3 steps",
+        "dense",
+    ):
+        assert words.lower() in page.lower(), words
+    for step in session.proposal().steps:
+        assert step.checker.digest[:12] in page
+    body = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", body)
+    assert page.count("data:image/png;base64,") >= 3
+    assert len(page) < 8_000_000
+
+
+def test_a_hostile_session_cannot_put_markup_into_the_report(tmp_path: Path) -> None:
+    session = verified(tmp_path)
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    hostile = proposal(("a", f"# {evil}\n" + NEVER))
+    named = replace(hostile.subtasks[0], title=evil, doubt=evil)
+    session.add_proposal(replace(hostile, subtasks=(named,), author=evil, reason=evil, doubts=(evil,)))
+    page = pipeline.report(session)
+    assert "<script>alert" not in page and "<img src=x" not in page
+    assert page.count("&lt;script&gt;alert(1)") >= 4
+
+
+def test_a_bare_session_says_what_is_not_there_yet(tmp_path: Path) -> None:
+    page = pipeline.report(framed(tmp_path))
+    assert "Nothing is proposed yet" in page and "Not trained yet" in page and "two frames" in page
+
+
+def test_success_and_learned_return_are_figures_of_their_own(tmp_path: Path) -> None:
+    curves = [(run, runs.read_progress(run.folder)) for run in runs.runs(trained(tmp_path)).items]
+    success, learned = report.success_figure(curves), report.return_figure(curves)
+    assert [trace.name for trace in success.data] == [
+        *("dense, run 0, seed 0", "dense, run 2, seed 1", "dense, mean of 2"),
+        *("sparse, run 1, seed 0", "sparse, run 3, seed 1", "sparse, mean of 2"),
+    ]
+    assert {trace.line.dash for trace in success.data} == {"solid", "dash"}
+    assert all("dense" in trace.name for trace in learned.data) and len(learned.data) == 3
+    mean = next(trace for trace in success.data if trace.name == "dense, mean of 2")
+    assert list(mean.y) == pytest.approx([1 / 3 + 0.05, 2 / 3 + 0.05, 1.0])
+
+
+def test_the_firing_figure_has_a_row_per_trajectory_and_a_mark_per_first_fire(tmp_path: Path) -> None:
+    session = verified(tmp_path)
+    made, infos = session.proposal(), {info.id: info for info in session.trajectories().items}
+    said = {id: {step.key: session.answers(step.checker.digest, id) for step in made.steps} for id in infos}
+    figure = report.firing_figure(made, infos, said)
+    marks = {trace.name: list(zip(trace.y, trace.x, strict=True)) for trace in figure.data if trace.type == "scatter"}
+    assert marks["see red"] == [("expert-000", 2), ("expert-001", 2)]
+    assert marks["Goal"] == [("expert-000", 4), ("expert-001", 4)]
+    heat = next(trace for trace in figure.data if trace.type == "heatmap")
+    assert list(heat.y) == list(infos) and heat.z[0][1] == 0 and heat.z[0][2] == 1
