@@ -36,6 +36,12 @@ def safe_row(name: str) -> dict[str, str]:
         return {"Session": name, "Task": f"cannot be read: {error}"}
 
 
+def open_selected() -> None:
+    rows = st.session_state["sessions"]["selection"]["rows"]
+    if rows:
+        current.choose(listing.items[rows[0]])
+
+
 st.title("VLM-CaR Studio")
 st.write("Write reward code from two frames, see it verified, train on it. No API key and no GPU needed.")
 for number, (column, (title, text)) in enumerate(zip(st.columns(4), STEPS, strict=True), 1):
@@ -43,23 +49,23 @@ for number, (column, (title, text)) in enumerate(zip(st.columns(4), STEPS, stric
         st.markdown(f"**{number}. {title}**")
         st.caption(text)
 listing = sessions(pipeline.default_root())
-widgets.problems(listing.problems)
-st.subheader("Sessions")
+if listing.problems:
+    lines = "\n".join(f"- {widgets.plain(problem)}" for problem in listing.problems)
+    st.warning(f"Some sessions cannot be read; the others are listed.\n{lines}")
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.subheader("Sessions")
+    if st.button("New session", type="primary", icon=":material/add:"):
+        current.choose(None)
+        st.switch_page(widgets.PAGES / "task.py")
 if listing.items:
-    table = st.dataframe(
+    st.dataframe(
         [safe_row(name) for name in listing.items],
         hide_index=True,
-        on_select="rerun",
+        on_select=open_selected,
         selection_mode="single-row",
         key="sessions",
         alt="The sessions with their task, newest proposal and verdict",
     )
-    rows = table["selection"]["rows"]
-    if rows and st.session_state.get("opened") != listing.items[rows[0]]:
-        st.session_state["opened"] = listing.items[rows[0]]
-        current.choose(listing.items[rows[0]])
-        st.rerun()
     st.caption("Select a row to open its session; the numbered pages then show it.")
 else:
     st.info("There are no sessions yet. Make the first one: it takes a minute to a verified reward.")
-widgets.next_page("task", "New session", ":material/add:")

@@ -76,6 +76,10 @@ def live(session: Session) -> None:
 def show_runs(found: Sequence[Run]) -> None:
     curves = [(run, runs.read_progress(run.folder)) for run in found]
     left, right = st.columns(2)
+    running = [run for run, _ in curves if run.job.running]
+    if len(running) > 1 and st.button("Stop all", icon=":material/stop:", key="stop-all"):
+        for run in running:
+            jobs.cancel(run.folder)
     left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
     right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
     for run, rows in reversed(curves):
@@ -88,7 +92,7 @@ def show_run(run: Run, rows: Sequence[dict]) -> None:
     with st.container(border=True):
         first, second, third, fourth = st.columns([2, 2, 3, 1])
         with first:
-            st.markdown(f"**Run {run.number}**, {run.config.reward}, seed {run.config.seed}")
+            st.markdown(f"**Run {run.number}**, {report.describe(run.config)}, seed {run.config.seed}")
             widgets.state_badge(run.job.state)
         solved = latest.get("success_rate")
         second.metric("Success, last 100 episodes", "—" if solved is None else f"{solved:.0%}")
@@ -98,7 +102,7 @@ def show_run(run: Run, rows: Sequence[dict]) -> None:
         )
         third.caption(f"80 % success after: {learned}  \nLast evaluation: {final}")
         if latest:
-            third.caption(f"{latest['steps_per_second']:.0f} steps a second" + completions(latest))
+            third.caption(f"{latest.get('steps_per_second', 0.0):.0f} steps a second" + completions(latest))
         if run.job.running:
             left = run.job.seconds_left
             text = widgets.plain(run.job.message) + (

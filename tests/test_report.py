@@ -76,13 +76,34 @@ def test_success_and_learned_return_are_figures_of_their_own(tmp_path: Path) -> 
     curves = [(run, runs.read_progress(run.folder)) for run in runs.runs(trained(tmp_path)).items]
     success, learned = report.success_figure(curves), report.return_figure(curves)
     assert [trace.name for trace in success.data] == [
-        *("dense, run 0, seed 0", "dense, run 2, seed 1", "dense, mean of 2"),
+        *("dense, proposal 0, run 0, seed 0", "dense, proposal 0, run 2, seed 1", "dense, proposal 0, mean of 2"),
         *("sparse, run 1, seed 0", "sparse, run 3, seed 1", "sparse, mean of 2"),
     ]
     assert {trace.line.dash for trace in success.data} == {"solid", "dash"}
     assert all("dense" in trace.name for trace in learned.data) and len(learned.data) == 3
-    mean = next(trace for trace in success.data if trace.name == "dense, mean of 2")
+    mean = next(trace for trace in success.data if trace.name == "dense, proposal 0, mean of 2")
     assert list(mean.y) == pytest.approx([1 / 3 + 0.05, 2 / 3 + 0.05, 1.0])
+
+
+def test_a_mean_is_taken_only_over_runs_that_differ_in_their_seed_alone(tmp_path: Path) -> None:
+    session = trained(tmp_path)
+    folder = session.new_run_folder()
+    runs.write_config(folder, RunConfig(proposal=0, env_reward=False, seed=5))
+    runs.append(folder, runs.PROGRESS, {"steps": 1000, "seconds": 1.0, "episodes": 50, "success_rate": 0.0})
+    with jobs.running(folder, "train"):
+        pass
+    curves = [(run, runs.read_progress(run.folder)) for run in runs.runs(session).items]
+    names = [trace.name for trace in report.success_figure(curves).data]
+    assert "dense, proposal 0, mean of 2" in names and "dense, proposal 0, checkers alone, run 4, seed 5" in names
+    assert not any("mean of 3" in name for name in names)
+
+
+def test_damaged_files_are_named_in_the_report(tmp_path: Path) -> None:
+    session = trained(tmp_path)
+    (session.run_folder(0) / "config.json").write_text("{")
+    session.trajectory_path("expert-001").write_bytes(b"no zip")
+    page = pipeline.report(session)
+    assert "run 000: config.json is not valid JSON" in page and "expert-001.zip" in page
 
 
 def test_the_firing_figure_has_a_row_per_trajectory_and_a_mark_per_first_fire(tmp_path: Path) -> None:

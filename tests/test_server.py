@@ -31,7 +31,15 @@ def test_a_frame_is_served_bit_for_bit(client, tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["red/expert-000/99", "red/nothing/0", "nowhere/expert-000/0", "red/..%2F..%2Fsession/0", "%2e%2e/expert-000/0"],
+    [
+        "red/expert-000/99",
+        "red/nothing/0",
+        "red/expert-000/" + "9" * 5000,
+        "red/expert-000/-1",
+        "nowhere/expert-000/0",
+        "red/..%2F..%2Fsession/0",
+        "%2e%2e/expert-000/0",
+    ],
 )
 def test_what_is_not_there_is_not_found(client, path: str) -> None:
     assert client.get(f"/vlmcar/frame/{path}.png").status_code == 404

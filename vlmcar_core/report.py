@@ -32,7 +32,9 @@ def html(session: Session) -> str:
     listing = runs.runs(session)
     curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
     figures = [success_figure(curves), return_figure(curves)] if any(rows for _, rows in curves) else []
-    return report_html.page(session, listing.items, figures)
+    for figure in figures:
+        figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(128,128,128,0.08)", font_color="#888888")
+    return report_html.page(session, listing, figures)
 
 
 def firing_figure(
@@ -109,27 +111,37 @@ def return_figure(curves: Curves) -> go.Figure:
 
 
 def _curves(curves: Curves, name: str) -> go.Figure:
-    """A thin line per run, and a thick one for the mean where a reward has several seeds."""
+    """A thin line per run, and a thick one for the mean of runs that differ in nothing but their seed."""
     figure = go.Figure()
-    for reward in ("dense", "sparse"):
-        group = [(run, rows) for run, rows in curves if run.config.reward == reward]
-        lines = [
-            (
-                [row["steps"] for row in rows if row.get(name) is not None],
-                [row[name] for row in rows if row.get(name) is not None],
-                run,
-            )
-            for run, rows in group
-        ]
-        lines = [line for line in lines if line[0]]
-        several = len(lines) > 1
+    groups: dict[tuple[Any, ...], list[tuple[list[float], list[float], Run]]] = {}
+    for run, rows in sorted(curves, key=lambda pair: pair[0].config.reward):
+        known = [row for row in rows if row.get(name) is not None]
+        if known:
+            line = ([row["steps"] for row in known], [row[name] for row in known], run)
+            groups.setdefault(experiment(run.config), []).append(line)
+    for lines in groups.values():
+        several, config = len(lines) > 1, lines[0][2].config
         for x, y, run in lines:
-            label = f"{reward}, run {run.number}, seed {run.config.seed}"
-            figure.add_trace(_line(x, y, label, reward, thin=several))
+            label = f"{describe(config)}, run {run.number}, seed {run.config.seed}"
+            figure.add_trace(_line(x, y, label, config.reward, thin=several))
         if several:
-            figure.add_trace(_line(*_mean([(x, y) for x, y, _ in lines]), f"{reward}, mean of {len(lines)}", reward))
+            mean = _mean([(x, y) for x, y, _ in lines])
+            figure.add_trace(_line(*mean, f"{describe(config)}, mean of {len(lines)}", config.reward))
     figure.update_xaxes(title="environment steps", rangemode="tozero")
     return figure
+
+
+def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
+    """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
+    settings = tuple(sorted(config.settings.items()))
+    return (config.reward, config.proposal, config.env_reward, config.trainer, config.steps, settings)
+
+
+def describe(config: runs.RunConfig) -> str:
+    """ "dense, proposal 2, checkers alone": what tells an experiment from the others."""
+    if config.reward == "sparse":
+        return "sparse"
+    return f"dense, proposal {config.proposal}" + ("" if config.env_reward else ", checkers alone")
 
 
 def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from vlmcar_core import chain, files, runs, verdicts
 from vlmcar_core.runs import Run
-from vlmcar_core.store import Session
+from vlmcar_core.store import Listing, Session
 from vlmcar_core.types import Count, Frame, Proposal
 from vlmcar_core.verdicts import Judged, Verification
 
@@ -24,22 +24,31 @@ table { border-collapse: collapse; } th, td { text-align: left; padding: 0.3rem 
   border-bottom: 1px solid var(--line); }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; padding: 0.8rem; font-size: 0.8rem; }
 .accepted::before { content: "✓ "; color: #009e73; } .rejected::before { content: "✗ "; color: #d55e00; }
+@media print { details > pre { display: block; white-space: pre-wrap; } details { page-break-inside: avoid; } }
 .undecided::before { content: "? "; color: #b8860b; }
 .doubt { border-left: 4px solid #e69f00; padding-left: 0.7rem; }
 """
 
 
-def page(session: Session, trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
+def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) -> str:
     """The whole page."""
-    proposals = session.proposals().items
+    listing = session.proposals()
+    proposals = listing.items
     proposal = proposals[-1] if proposals else None
+    damaged = (
+        *listing.problems,
+        *session.trajectories().problems,
+        *session.verifications().problems,
+        *trained.problems,
+    )
     verification = session.verification(proposal.number or 0) if proposal else None
     parts = [
+        _damaged(damaged),
         _task(session),
         _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
         _verdicts(proposal, verification) if proposal else "",
         _strip(session, proposal) if proposal else "",
-        _training(trained, figures),
+        _training(trained.items, figures),
         _history(proposals),
         _code(proposal) if proposal else "",
     ]
@@ -49,6 +58,14 @@ def page(session: Session, trained: Sequence[Run], figures: Sequence[go.Figure])
         f"<title>{title}</title><style>{STYLE}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>{"".join(parts)}</body></html>\n'
+
+
+def _damaged(problems: Sequence[str]) -> str:
+    """What this page leaves out because it could not be read; nothing where all could."""
+    if not problems:
+        return ""
+    rows = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+    return f"<div class=doubt><p>Files that could not be read and are left out here:</p><ul>{rows}</ul></div>"
 
 
 def _task(session: Session) -> str:
@@ -95,7 +112,8 @@ def _verdicts(proposal: Proposal, verification: Verification | None) -> str:
     if verification is None:
         return "<h2>Verification</h2><p>Not verified yet.</p>"
     rows = "".join(
-        f"<tr><td>{escape(step.title)}</td>{_judged(verdicts.judge_checker(verdict, verification))}"
+        f"<tr><td>{'Goal: ' if step is proposal.goal else ''}{escape(step.title)}</td>"
+        f"{_judged(verdicts.judge_checker(verdict, verification))}"
         f"<td>{_rate(verdict.expert)}</td><td>{_rate(verdict.random)}</td>"
         f"<td><code>{escape(verdict.digest[:12])}</code></td></tr>"
         for step in proposal.steps
@@ -147,7 +165,18 @@ def _training(trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
     if not trained:
         return "<h2>Training</h2><p>Not trained yet.</p>"
     rows = "".join(_run(run) for run in trained)
-    table = "<tr><th>run<th>reward<th>seed<th>steps<th>state<th>steps to 80 %<th>final success</tr>"
+    names = (
+        "run",
+        "reward",
+        "proposal",
+        "own reward kept",
+        "seed",
+        "steps, of",
+        "state",
+        "steps to 80 %",
+        "final success",
+    )
+    table = f"<tr><th>{'<th>'.join(names)}</tr>"
     plots = "".join(
         figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
         for number, figure in enumerate(figures)
@@ -163,7 +192,11 @@ def _run(run: Run) -> str:
     learned = f"{found.steps_to_learned:,}" if found.steps_to_learned is not None else "not reached"
     final = f"{found.final_success:.0%} of {found.episodes}" if found.final_success is not None else "not evaluated"
     config = run.config
-    cells = (run.number, config.reward, config.seed, f"{config.steps:,}", run.job.state, learned, final)
+    rows = runs.read_progress(run.folder)
+    steps = f"{min(rows[-1]['steps'], config.steps) if rows else 0:,} of {config.steps:,}"
+    proposal = config.proposal if config.proposal is not None else "none"
+    kept = "yes" if config.env_reward or config.reward == "sparse" else "no"
+    cells = (run.number, config.reward, proposal, kept, config.seed, steps, run.job.state, learned, final)
     return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
 
 
@@ -181,7 +214,7 @@ def _history(proposals: Sequence[Proposal]) -> str:
 
 def _code(proposal: Proposal) -> str:
     blocks = "".join(
-        f"<details><summary>{escape(step.title)}</summary><pre>{escape(step.checker.source)}</pre></details>"
+        f"<details open><summary>{escape(step.title)}</summary><pre>{escape(step.checker.source)}</pre></details>"
         for step in proposal.steps
     )
     return f"<h2>Code</h2>{blocks}"

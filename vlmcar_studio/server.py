@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +26,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; "
@@ -62,13 +63,27 @@ def frame(request: Request) -> Response:
     try:
         session = Session.open(pipeline.default_root(), request.path_params["session"])
         path = session.trajectory_path(request.path_params["trajectory"])
-        data = recordings.read_png(path, request.path_params["number"])
+        data = recordings.read_png(path, _number(request.path_params["number"]))
     except (BadInput, DamagedFile) as error:
         return PlainTextResponse(str(error), status_code=404)
     return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=60"})
 
 
-ROUTES = [Route("/vlmcar/frame/{session}/{trajectory}/{number:int}.png", frame, methods=["GET"])]
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadInput(f"a frame has a whole number, not {text[:20]!r}")
+    return int(text)
+
+
+async def home(_request: Request) -> Response:
+    """The first page is at the root; its name leads there, too."""
+    return RedirectResponse("/")
+
+
+ROUTES = [
+    Route("/home", home, methods=["GET"]),
+    Route("/vlmcar/frame/{session}/{trajectory}/{number}.png", frame, methods=["GET"]),
+]
 
 
 class OnlyUs:

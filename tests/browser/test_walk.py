@@ -29,7 +29,7 @@ def test_from_nothing_to_a_trained_agent_and_a_report(
     page.goto(server.url)
     settle(page)
     expect(page.get_by_text("There are no sessions yet")).to_be_visible()
-    page.get_by_role("link", name="New session").click()
+    page.get_by_role("button", name="New session").click()
     settle(page)
 
     page.get_by_role("combobox", name="Environment").click()
