@@ -1,6 +1,5 @@
 # make run    install what is pinned (once) and open the app on loopback; VLMCAR_PORT=8600 changes the port
 # make test   install what tests need (once) and run every check and test
-# make bench  print the benchmarks
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FILES := pyproject.toml constraints.txt
 
-.PHONY: run test lint
+.PHONY: run test
 run: $(VENV)/.installed
 	@$(BIN)/vlmcar app
 

@@ -85,7 +85,8 @@ def test_a_process_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> Non
     process = worker(tmp_path, "stubborn")
     jobs.cancel(tmp_path, grace_seconds=0.5)
     process.wait(20)
-    wait_for(lambda: jobs.read(tmp_path).state == "cancelled")
+    wait_for(lambda: not jobs.read(tmp_path).running)
+    assert jobs.read(tmp_path).state == "cancelled"
 
 
 def test_a_killed_process_is_lost_and_what_it_said_last_is_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The stages on real sessions: resumed after a kill, re-verified only where something changed."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -100,6 +101,23 @@ def test_a_background_stage_outlives_the_process_that_started_it(tmp_path: Path)
     wait_for(lambda: not jobs.read(folder).running)
     assert jobs.read(folder).state == "success"
     assert len(session.trajectories().items) == 42
+
+
+def test_a_proposing_that_was_killed_leaves_a_whole_proposal_or_none(tmp_path: Path) -> None:
+    session = pipeline.create_from_env(tmp_path, "a", ENV, recording=dataclasses.replace(SMALL, randoms=0))
+    pipeline.record(session)
+    for patience in (0.0, 0.3, 0.6, 0.9):
+        job = pipeline.launch(session, "propose")
+        time.sleep(patience)
+        launch = jobs._read(job.folder / "launch.json") or {}
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(launch["pid"]), signal.SIGKILL)
+        wait_for(lambda folder=job.folder: not jobs.read(folder).running)
+        assert jobs.read(job.folder).state in ("lost", "success")
+        assert not session.proposals().problems
+    before = len(session.proposals().items)
+    again = pipeline.propose(session)
+    assert again.number == before and [item.number for item in session.proposals().items] == list(range(before + 1))
 
 
 def test_a_verification_that_was_killed_asks_only_what_is_missing(tmp_path: Path) -> None:

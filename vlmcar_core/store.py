@@ -23,28 +23,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from vlmcar_core import files, recordings
+from vlmcar_core import files, recordings, records
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile, UnknownName
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.types import (
     Answers,
-    Checker,
-    Count,
     Frame,
     Outcome,
     Proposal,
     Recording,
     Source,
-    SubTask,
     Task,
     Thresholds,
     Trajectory,
 )
-from vlmcar_core.verdicts import Verdict, Verification, Wrong
+from vlmcar_core.verdicts import Verification
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
@@ -326,7 +323,7 @@ class Session:
         for name, frame in (("initial", self.initial), ("goal", self.goal)):
             if frame is not None:
                 files.write_bytes(draft / f"{name}.png", files.png(frame))
-        files.write_json(draft / "proposal.json", _proposal_json(stored))
+        files.write_json(draft / "proposal.json", records.proposal_json(stored))
         try:
             draft.rename(self.proposal_folder(number))
         except OSError as error:
@@ -341,7 +338,7 @@ class Session:
         if not path.is_file():
             raise DamagedFile(f"proposal {folder.name} has no proposal.json; move the folder away")
         value = files.read_json(path)
-        return files.parse(path, lambda: _proposal(folder, value))
+        return files.parse(path, lambda: records.proposal(folder, value))
 
     # A person's unsaved edit
 
@@ -356,7 +353,7 @@ class Session:
         if not path.is_file():
             return None
         value = files.read_json(path)
-        return files.parse(path, lambda: _draft(value))
+        return files.parse(path, lambda: records.draft(value))
 
     def save_draft(self, edited: Proposal | None) -> None:
         """Keep an edit that is not a proposal yet, in place of the one before; None forgets it."""
@@ -364,7 +361,7 @@ class Session:
             (self.folder / DRAFT).unlink(missing_ok=True)
             return
         sources = {step.key: step.checker.source for step in edited.steps}
-        files.write_json(self.folder / DRAFT, {**_proposal_json(edited), "sources": sources})
+        files.write_json(self.folder / DRAFT, {**records.proposal_json(edited), "sources": sources})
 
     # What checkers said
 
@@ -404,7 +401,7 @@ class Session:
 
     def verifications(self) -> Listing[Verification]:
         """By number."""
-        listing = _read_all((self.folder / VERDICTS).glob("*.json"), _read_verification)
+        listing = _read_all((self.folder / VERDICTS).glob("*.json"), records.read_verification)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def verification(self, proposal: int) -> Verification | None:
@@ -485,81 +482,3 @@ def _by_source(info: TrajectoryInfo) -> tuple[int, str, str]:
 
 def _changed(folder: Path) -> float:
     return max((path.stat().st_mtime for path in (folder, folder / SESSION, *folder.iterdir())), default=0.0)
-
-
-def _proposal_json(proposal: Proposal) -> dict[str, Any]:
-    def step(item: SubTask) -> dict[str, str]:
-        return {"key": item.key, "title": item.title, "doubt": item.doubt, "digest": item.checker.digest}
-
-    return {
-        "number": proposal.number,
-        "created": proposal.created,
-        "author": proposal.author,
-        "reason": proposal.reason,
-        "parent": proposal.parent,
-        "doubts": list(proposal.doubts),
-        "goal": step(proposal.goal),
-        "subtasks": [step(item) for item in proposal.subtasks],
-    }
-
-
-def _proposal(folder: Path, value: dict[str, Any]) -> Proposal:
-    def source(key: str) -> str:
-        path = folder / f"{key}.py"
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DamagedFile(f"{path.name} of proposal {folder.name} cannot be read ({error})") from error
-
-    return _built(value, int(folder.name), source)
-
-
-def _draft(value: dict[str, Any]) -> Proposal:
-    return _built(value, value["number"], lambda key: str(value["sources"][key]))
-
-
-def _built(value: dict[str, Any], number: int | None, source: Callable[[str], str]) -> Proposal:
-    def step(item: dict[str, str]) -> SubTask:
-        checked = Checker(item["key"], "")  # a key that is no plain word must not become a path
-        return SubTask(str(item["title"]), Checker(checked.key, source(checked.key)), str(item["doubt"]))
-
-    return Proposal(
-        goal=step(value["goal"]),
-        subtasks=tuple(step(item) for item in value["subtasks"]),
-        author=str(value["author"]),
-        reason=str(value["reason"]),
-        parent=value["parent"],
-        doubts=tuple(str(doubt) for doubt in value["doubts"]),
-        number=number,
-        created=str(value["created"]),
-    )
-
-
-def _read_verification(path: Path) -> Verification:
-    value = files.read_json(path)
-    return files.parse(path, lambda: _verification(path, value))
-
-
-def _verification(path: Path, value: dict[str, Any]) -> Verification:
-    def wrongs(items: list[dict[str, Any]]) -> tuple[Wrong, ...]:
-        return tuple(Wrong(**item) for item in items)
-
-    def verdict(item: dict[str, Any]) -> Verdict:
-        counts = {name: Count(**item[name]) for name in ("expert", "random", "at_start", "faulty", "false_goals")}
-        return Verdict(
-            key=item["key"], digest=item["digest"], fault=item["fault"], wrong=wrongs(item["wrong"]), **counts
-        )
-
-    return Verification(
-        proposal=int(value["proposal"]),
-        verdicts=tuple(verdict(item) for item in value["verdicts"]),
-        expert=Count(**value["expert"]),
-        random=Count(**value["random"]),
-        random_solved=int(value["random_solved"]),
-        random_steps=int(value["random_steps"]),
-        thresholds=Thresholds(**value["thresholds"]),
-        trajectories=tuple(value["trajectories"]),
-        wrong=wrongs(value["wrong"]),
-        number=int(path.stem),
-        created=str(value["created"]),
-    )
