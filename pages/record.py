@@ -27,11 +27,14 @@ def controls(session: Session, busy: bool) -> None:
         st.rerun()
 
 
-def table(session: Session) -> None:
+def table(session: Session, busy: bool) -> None:
     listing = session.trajectories()
     widgets.problems(listing.problems)
     if not listing.items:
-        st.info("Nothing is recorded yet. Experts show how the task is done; random episodes show what is not enough.")
+        if not busy:
+            st.info(
+                "Nothing is recorded yet. Experts show how the task is done; random episodes show what is not enough."
+            )
         return
     experts = [info for info in listing.items if info.source == "expert"]
     randoms = [info for info in listing.items if info.source == "random"]
@@ -73,6 +76,6 @@ controls(session, busy=job is not None and job.running)
 job = widgets.watch_job(session, "record")
 if job is not None and job.state == "success" and job.result.get("note"):
     st.warning(f"Fewer experts than asked for: {widgets.plain(str(job.result['note']))}")
-table(session)
+table(session, busy=job is not None and job.running)
 if session.goal is not None:
     widgets.next_page("propose", "Next: propose sub-tasks and checkers")

@@ -16,6 +16,9 @@ from vlmcar_core.types import Checker, Frame, Outcome, Proposal
 REMEMBERED = 200_000
 """Answers kept; about 250 bytes each."""
 
+PASSING = ("timeout", "memory", "crash")
+"""Faults that may be the machine's momentary state; they are not remembered, but asked about again."""
+
 
 class Judge:
     """Asks checkers about frames and remembers what they said: a checker is a function of its two frames.
@@ -41,7 +44,8 @@ class Judge:
         outcome = self._answers.get(key)
         if outcome is None:
             outcome = self._process.run(checker.key, initial, frame[None])[0]
-            self._answers[key] = outcome
+            if outcome.kind not in PASSING:
+                self._answers[key] = outcome
             if len(self._answers) > self._size:
                 self._answers.popitem(last=False)
         else:
