@@ -51,7 +51,7 @@ else:
     else:
         whole = verdicts.judge_whole(verification)
         widgets.badge(whole.judgement)
-        st.markdown(f"**The whole proposal** {widgets.plain(whole.reason)}.")
+        st.markdown(f"**The whole proposal:** {widgets.plain(whole.reason)}.")
 st.subheader("Training")
 curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
 if not curves:

@@ -137,7 +137,7 @@ def code(session: Session, edited: Proposal) -> None:
     index = keys.index(wanted) if wanted in keys else 0
     key = st.selectbox("Checker", keys, index=index, format_func=lambda key: titles[key], key=f"checker-{len(keys)}")
     step = next(step for step in edited.steps if step.key == key)
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     with left:
         source = edited_source(step.checker)
         if source != step.checker.source:

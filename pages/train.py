@@ -25,7 +25,7 @@ def verdict_line(session: Session, proposal: Proposal) -> None:
         return
     judged = verdicts.judge_whole(verification)
     if judged.judgement != "accepted":
-        st.warning(f"Proposal {proposal.number} is {judged.judgement}: it {widgets.plain(judged.reason)}.")
+        st.warning(f"Proposal {proposal.number} is {judged.judgement}: {widgets.plain(judged.reason)}.")
     else:
         widgets.badge(judged.judgement)
         st.caption(f"Proposal {proposal.number} by {widgets.plain(proposal.author)}")

@@ -28,7 +28,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
     whole = verdicts.judge_whole(verification)
     with st.container(border=True):
         widgets.badge(whole.judgement)
-        st.markdown(f"**The whole proposal** {widgets.plain(whole.reason)}.")
+        st.markdown(f"**The whole proposal:** {widgets.plain(whole.reason)}.")
         if verification.wrong:
             first = verification.wrong[0]
             st.caption(f"{len(verification.wrong)} wrong; first: {first.trajectory}, {widgets.plain(first.reason)}")
@@ -39,7 +39,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
         name = f"Goal: {step.title}" if step is proposal.goal else step.title
         with st.container(border=True):
             widgets.badge(judged.judgement)
-            st.markdown(f"**{widgets.plain(name)}** {widgets.plain(judged.reason)}.")
+            st.markdown(f"**{widgets.plain(name)}:** {widgets.plain(judged.reason)}.")
             st.caption(
                 f"Fires in {widgets.rate(verdict.random)} of the random episodes of at most "
                 f"{verification.random_steps} steps" + ("; shown, not judged." if step is not proposal.goal else ".")

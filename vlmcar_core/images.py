@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vlmcar_core.errors import BadImage
 from vlmcar_core.types import Frame
@@ -32,6 +32,8 @@ def decode(data: bytes, name: str) -> Frame:
             return _rgb(ImageOps.exif_transpose(image))
     except BadImage:
         raise
+    except UnidentifiedImageError as error:
+        raise BadImage(f"{name!r} is not a readable PNG, JPEG or WebP picture") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
         raise BadImage(f"{name!r} is not a readable PNG, JPEG or WebP picture ({error})") from error
 

@@ -164,6 +164,8 @@ def _worse(one: Judged, other: Judged) -> Judged:
 
 
 def _judge_expert(count: Count, thresholds: Thresholds, verb: str) -> Judged:
+    if not count.total:
+        return Judged("undecided", f"no expert trajectory is there; at least {thresholds.min_experts} are needed")
     said = f"{verb} in {_of(count)} expert trajectories"
     if count.hits < count.total:
         return Judged("rejected", f"{said}; all must")
@@ -175,6 +177,8 @@ def _judge_expert(count: Count, thresholds: Thresholds, verb: str) -> Judged:
 def _judge_limit(count: Count, verification: Verification, verb: str, group: str) -> Judged:
     limit, confidence = verification.thresholds.random_limit, verification.thresholds.confidence
     needed = smallest_sample(verification.thresholds)
+    if not count.total:
+        return Judged("undecided", f"no random episode is there; at least {needed} are needed to decide")
     bound = upper_bound(count, confidence)
     said = (
         f"{verb} {_of(count)} {group}, so below {bound:.1%} with {confidence:.0%} confidence; the limit is {limit:.0%}"
