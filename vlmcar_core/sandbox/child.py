@@ -340,6 +340,7 @@ if __name__ == "__main__":
     INPUT = sys.stdin.buffer
     OUTPUT = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    Path.cwd().rmdir()  # an empty folder of our own: gone now, so nothing stays behind however we end
     import cv2
     import numpy as np
 

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -130,7 +131,7 @@ class _Child:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._home = tempfile.TemporaryDirectory(prefix="vlmcar-")
+        self._home = tempfile.mkdtemp(prefix="vlmcar-")
         self._initials: OrderedDict[int, tuple[Frame, Frame]] = OrderedDict()
         self._slots: dict[int, int] = {}
         environment = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
@@ -140,13 +141,13 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                cwd=self._home.name,
+                cwd=self._home,
                 env=environment,
                 start_new_session=True,
                 bufsize=0,
             )
         except OSError as error:
-            self._home.cleanup()
+            shutil.rmtree(self._home, ignore_errors=True)
             raise SandboxError(f"the process for checkers could not be started: {error}") from error
 
         _widen(self._process.stdin)
@@ -198,7 +199,7 @@ class _Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        self._home.cleanup()
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def _slot(self, initial: Frame) -> int:
         """Where the child keeps this initial frame; it is sent only once while it stays the same."""
