@@ -1,5 +1,7 @@
 """The other pages, run without a browser: empty, full, damaged, wrong."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,14 @@ def test_a_lost_run_is_shown_as_lost_with_its_numbers(root: Path) -> None:
     text = said(app)
     assert "its process ended without a word" in text and "1024 steps a second" in text
     assert app.metric[0].value == "50%"
+
+
+def test_no_page_brings_torch_into_the_servers_process(root: Path) -> None:
+    verified(root)
+    code = (
+        "import sys\nfrom tests.studio_sessions import opened\n"
+        f"for page in {PAGES}:\n    assert not opened(page, 'red').exception\n"
+        "print(sorted({'torch', 'stable_baselines3', 'pybullet'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
