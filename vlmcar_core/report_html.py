@@ -183,7 +183,7 @@ def _training(trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
     )
     return (
         f"<h2>Training</h2>{plots}<div class=scroll><table>{table}{rows}</table></div><p class=small>Success is the "
-        "environment's own, on layouts that training does not see; steps to 80 % by those evaluations.</p>"
+        "environment's own, on seeds that training does not use; steps to 80 % by those evaluations.</p>"
     )
 
 
