@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import NEVER, RED_AT_LEAST, picture
+from vlmcar_core.errors import UnknownName
 from vlmcar_core.sandbox import CheckerProcess, Limits, diagnose
 from vlmcar_core.types import Checker, Outcome
 
@@ -105,6 +106,31 @@ def test_a_checker_cannot_change_what_the_next_call_sees() -> None:
         "def check(a, b):\n    was = int(a.sum()) + int(b.sum())\n    a[:] = 255\n    b[:] = 255\n    return was == 0\n"
     )
     assert [outcome.done for outcome in run(source, picture(), picture(), picture())] == [True, True, True]
+
+
+def test_a_checker_cannot_change_what_another_answers() -> None:
+    """Patching a library reaches its own process only."""
+    vandal = "import numpy as np\n\nnp.any = lambda *a, **k: True\n\n\ndef check(a, b):\n    return False\n"
+    honest = "import numpy as np\n\n\ndef check(a, b):\n    return bool(np.any(b))\n"
+    with CheckerProcess([Checker("vandal", vandal), Checker("honest", honest)], QUICK) as process:
+        process.run("vandal", picture(), picture()[None])
+        assert [found.done for found in process.run("honest", picture(), np.stack([picture(), picture(3)]))] == [
+            False,
+            True,
+        ]
+
+
+def test_a_checker_that_never_comes_to_its_functions_harms_only_itself() -> None:
+    stuck = "while True:\n    try:\n        while True:\n            pass\n    except:\n        pass\n\n\ndef check(a, b):\n    return True\n"
+    with CheckerProcess([Checker("stuck", stuck), Checker("honest", HONEST)], QUICK) as process:
+        kinds = [found.kind for found in process.run("stuck", picture(), np.stack([picture()] * 4))]
+        assert kinds == ["timeout", "timeout", "timeout", "disabled"]
+        assert process.run("honest", picture(), picture(9)[None])[0].done
+
+
+def test_an_unknown_checker_is_named() -> None:
+    with CheckerProcess([Checker("it", HONEST)]) as process, pytest.raises(UnknownName, match="'other'"):
+        process.run("other", picture(), picture()[None])
 
 
 def test_progress_is_told_from_done() -> None:

@@ -2,7 +2,8 @@
 
 A message, both ways: two little-endian uint32 (length of a JSON object, length of a payload), the object, the
 payload. Never pickle. Requests:
-    {"op": "load", "checkers": {key: source}, "memory_bytes", "seconds", "output_chars"} -> {"ready": true}
+    {"op": "start", "skimage", "memory_bytes", "seconds", "output_chars"}    -> {"ready": true}; the limits fall
+    {"op": "load", "key", "source"}                                          -> {"ready": true}
     {"op": "keep", "slot", "shape"} + an initial frame                       -> nothing
     {"op": "run", "key", "slot", "shape": [n, H, W, 3]} + frames             -> n answers, each as soon as it is known
     {"op": "inspect", "key", "slot", "shape"} + one frame                    -> one answer + packed masks
@@ -225,17 +226,19 @@ class Worker:
         self.initial: dict[int, Any] = {}
         self.seconds, self.output = 1.0, 4000
 
-    def load(self, request: dict[str, Any], _payload: bytes) -> None:
+    def start(self, request: dict[str, Any], _payload: bytes) -> None:
         self.seconds, self.output = float(request["seconds"]), int(request["output_chars"])
-        if any("skimage" in source for source in request["checkers"].values()):
+        if request["skimage"]:
             for name in SKIMAGE:
                 importlib.import_module(f"skimage.{name}")
         warm_up()
         contain(int(request["memory_bytes"]))
-        for key, source in request["checkers"].items():
-            self.checkers[key] = Loaded(key, source)
-            with contextlib.redirect_stdout(Output(0)):
-                self.checkers[key].load(max(self.seconds, 1.0))
+        send({"ready": True})
+
+    def load(self, request: dict[str, Any], _payload: bytes) -> None:
+        loaded = self.checkers[request["key"]] = Loaded(request["key"], request["source"])
+        with contextlib.redirect_stdout(Output(0)):
+            loaded.load(max(self.seconds, 1.0))
         send({"ready": True})
 
     def keep(self, request: dict[str, Any], payload: bytes) -> None:
@@ -330,7 +333,7 @@ def serve() -> None:
     signal.signal(signal.SIGPROF, on_time)
     threading.Thread(target=watch_parent, args=(os.getppid(),), daemon=True).start()
     worker = Worker()
-    operations = {name: getattr(worker, name) for name in ("load", "keep", "run", "inspect", "diagnose")}
+    operations = {name: getattr(worker, name) for name in ("start", "load", "keep", "run", "inspect", "diagnose")}
     while (message := receive()) is not None:
         request, payload = message
         operations[request["op"]](request, payload)

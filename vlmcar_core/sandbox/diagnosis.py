@@ -23,7 +23,7 @@ def diagnose(source: str) -> list[Diagnostic]:
     with _lock:
         if _shared is None:
             _shared = _Child(Limits())
-            _shared.load({})
+            _shared.start(skimage=False)
             atexit.register(_close)
         try:
             found = _shared.diagnose(source)

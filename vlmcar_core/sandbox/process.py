@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import psutil
 
-from vlmcar_core.errors import SandboxError
+from vlmcar_core.errors import SandboxError, UnknownName
 from vlmcar_core.types import Checker, Frame, Frames, Inspection, Outcome, Seen
 
 HEADER = struct.Struct("<II")
@@ -57,20 +57,22 @@ class _Gone(Exception):
 
 
 class CheckerProcess:
-    """One contained process that holds some checkers; for one thread at a time.
+    """Contained processes for some checkers, one each, so that none can change what another answers; for one thread
+    at a time.
 
-    It is started at the first question and started again after it had to be killed. A checker for which it was
-    killed three times is `disabled` and not asked any more.
+    A checker's process is started at the first question to it, and started again after it had to be killed. A
+    checker for which that happened three times is `disabled` and not asked any more.
 
     Raises:
         SandboxError: by any method, where our own machinery fails.
+        UnknownName: by any method, for a key that no checker has.
     """
 
     def __init__(self, checkers: Sequence[Checker], limits: Limits = Limits()) -> None:
         self._sources = {checker.key: checker.source for checker in checkers}
         self._limits = limits
         self._kills = dict.fromkeys(self._sources, 0)
-        self._child: _Child | None = None
+        self._children: dict[str, _Child] = {}
 
     def __enter__(self) -> "CheckerProcess":
         return self
@@ -81,10 +83,9 @@ class CheckerProcess:
         self.close()
 
     def close(self) -> None:
-        """End the process; it may be used again afterwards."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        """End the processes; they may be used again afterwards."""
+        while self._children:
+            self._children.popitem()[1].kill()
 
     def run(self, key: str, initial: Frame, frames: Frames) -> list[Outcome]:
         """One outcome per frame.
@@ -96,13 +97,13 @@ class CheckerProcess:
         """
         outcomes: list[Outcome] = []
         while len(outcomes) < len(frames):
-            if self._kills[key] >= KILLS:
+            if self._kills.get(key, 0) >= KILLS:
                 rest = len(frames) - len(outcomes)
                 message = f"not asked any more: its process had to be ended {KILLS} times"
                 return [*outcomes, *[Outcome("disabled", None, message)] * rest]
             batch = frames[len(outcomes) : len(outcomes) + BATCH]
             try:
-                self._started().run(key, initial, batch, outcomes)
+                self._started(key).run(key, initial, batch, outcomes)
             except _Gone as gone:
                 outcomes.append(self._killed(key, gone))
         return outcomes
@@ -110,18 +111,22 @@ class CheckerProcess:
     def inspect(self, key: str, initial: Frame, current: Frame) -> Inspection:
         """One frame looked at closely: the outcome, what was printed, what every `identify_*` found."""
         try:
-            return self._started().inspect(key, initial, current)
+            return self._started(key).inspect(key, initial, current)
         except _Gone as gone:
             return Inspection(self._killed(key, gone), "", (), ())
 
-    def _started(self) -> "_Child":
-        if self._child is None:
-            self._child = _Child(self._limits)
-            self._child.load(self._sources)
-        return self._child
+    def _started(self, key: str) -> "_Child":
+        if key not in self._sources:
+            raise UnknownName.among("checker", key, self._sources)
+        if key not in self._children:
+            child = _Child(self._limits)
+            self._children[key] = child
+            child.start(skimage="skimage" in self._sources[key])
+            child.load(key, self._sources[key])
+        return self._children[key]
 
     def _killed(self, key: str, gone: _Gone) -> Outcome:
-        self.close()
+        self._children.pop(key).kill()
         self._kills[key] += 1
         return gone.outcome
 
@@ -152,20 +157,25 @@ class _Child:
 
         _widen(self._process.stdin)
 
-    def load(self, sources: dict[str, str]) -> None:
+    def start(self, skimage: bool) -> None:
+        """Have the libraries loaded and the limits fall; what goes wrong here is our fault, not a checker's."""
         request = {
-            "op": "load",
-            "checkers": sources,
+            "op": "start",
+            "skimage": skimage,
             "seconds": self._limits.seconds,
             "memory_bytes": self._limits.memory_bytes,
             "output_chars": self._limits.output_chars,
         }
         try:
             self._send(request)
-            self._receive(START_SECONDS + 3 * self._limits.seconds * len(sources))
+            self._receive(START_SECONDS)
         except _Gone as gone:
-            self.kill()
             raise SandboxError(f"the process for checkers did not start: {gone.outcome.message}") from gone
+
+    def load(self, key: str, source: str) -> None:
+        """Run a checker's source; raises `_Gone` where that does not come to an end."""
+        self._send({"op": "load", "key": key, "source": source})
+        self._receive(factor=2.0)
 
     def run(self, key: str, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
         """Append an outcome per frame; those that were known when the process went stay."""

@@ -208,7 +208,8 @@ class Snapshot:
 
     def __init__(self, env: MiniGridEnv) -> None:
         self._cells = list(env.grid.grid)
-        objects = {id(cell): cell for cell in (*self._cells, env.carrying) if cell is not None and cell.type != "wall"}
+        shown = [cell for cell in (*self._cells, env.carrying) if cell is not None and cell.type != "wall"]
+        objects = {id(cell): cell for cell in (*shown, *(cell.contains for cell in shown)) if cell is not None}
         self._objects = [(cell, *_mutable(cell)) for cell in objects.values()]
         self._agent = (env.agent_pos, env.agent_dir, env.carrying, env.step_count)
 
