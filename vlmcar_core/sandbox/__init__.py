@@ -10,7 +10,8 @@ no new file, socket or pipe can be opened once it is loaded (NOFILE), no file ca
 bounded memory (AS) and time; a static gate that refuses what a checker never needs. It ends when we end.
 
 What does not yet: system calls are not filtered, so code that gets past the gate and the limits runs with the
-rights of the person who started it, and a list or dictionary at module level can keep state. It contains accidents, not malice.
+rights of the person who started it, and a list or dictionary at module level can keep state. It contains
+accidents, not malice.
 """
 
 from vlmcar_core.sandbox.diagnosis import diagnose
