@@ -39,7 +39,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
         name = f"Goal: {step.title}" if step is proposal.goal else step.title
         with st.container(border=True):
             widgets.badge(judged.judgement)
-            st.markdown(f"**{widgets.plain(name)}:** {widgets.plain(judged.reason)}.")
+            st.markdown(f"**{widgets.plain(name.rstrip('.'))}:** {widgets.plain(judged.reason)}.")
             st.caption(
                 f"Fires in {widgets.rate(verdict.random)} of the random episodes of at most "
                 f"{verification.random_steps} steps" + ("; shown, not judged." if step is not proposal.goal else ".")

@@ -57,6 +57,10 @@ def test_a_session_from_an_environment_to_a_report(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{step}: {done.stdout}{done.stderr}"
         said[step[0]] = done.stdout
     assert "2 expert and 30 random episodes" in said["record"]
+    assert vlmcar(tmp_path, "goal", "demo", "--trajectory", "random-003", "--frame", "7").stdout == (
+        "goal frame: frame 7 of random-003\n"
+    )
+    assert "has frames 0 to" in vlmcar(tmp_path, "goal", "demo", "--trajectory", "random-003", "--frame", "999").stderr
     assert "built-in, no VLM" in said["propose"]
     assert "accepted   the whole" in said["verify"]
     assert said["runs"].count("0 success") == 2

@@ -105,7 +105,10 @@ def goal(session: Session, image: Path | None, trajectory: str | None, frame: in
         pipeline.set_goal_from_upload(session, image.read_bytes(), image.name)
     elif trajectory is not None:
         pipeline.set_goal_from_trajectory(session, trajectory, frame)
-    click.echo(f"goal frame: {session.goal_origin()}")
+    origin = session.goal_origin()
+    if origin is not None:
+        came = f"frame {origin.frame} of {origin.trajectory}" if origin.trajectory else origin.name
+        click.echo(f"goal frame: {came}")
 
 
 COMMANDS = (new, list_sessions, envs, goal)
