@@ -58,7 +58,16 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: dict[str, Any], version: int = 1) -> None:
     """Write an object with its version; NaN and Infinity, which are not JSON, are refused."""
-    write_text(path, json.dumps({"version": version, **value}, indent=1, allow_nan=False) + "\n")
+    write_bytes(path, _json(value, version))
+
+
+def add_json(path: Path, value: dict[str, Any], version: int = 1) -> None:
+    """The same as a new file; raises `FileExistsError` where there is one by that name."""
+    add_bytes(path, _json(value, version))
+
+
+def _json(value: dict[str, Any], version: int) -> bytes:
+    return (json.dumps({"version": version, **value}, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path, version: int = 1) -> dict[str, Any]:

@@ -21,6 +21,8 @@ def proposal_json(proposal: Proposal) -> dict[str, Any]:
         "reason": proposal.reason,
         "parent": proposal.parent,
         "doubts": list(proposal.doubts),
+        "dialogue": proposal.dialogue,
+        "candidate": proposal.candidate,
         "goal": step(proposal.goal),
         "subtasks": [step(item) for item in proposal.subtasks],
     }
@@ -53,6 +55,8 @@ def _built(value: dict[str, Any], number: int | None, source: Callable[[str], st
         reason=str(value["reason"]),
         parent=value["parent"],
         doubts=tuple(str(doubt) for doubt in value["doubts"]),
+        dialogue=value.get("dialogue"),
+        candidate=bool(value.get("candidate", False)),
         number=number,
         created=str(value["created"]),
     )
@@ -70,7 +74,12 @@ def _verification(path: Path, value: dict[str, Any]) -> Verification:
     def verdict(item: dict[str, Any]) -> Verdict:
         counts = {name: Count(**item[name]) for name in ("expert", "random", "at_start", "faulty", "false_goals")}
         return Verdict(
-            key=item["key"], digest=item["digest"], fault=item["fault"], wrong=wrongs(item["wrong"]), **counts
+            key=item["key"],
+            digest=item["digest"],
+            fault=item["fault"],
+            wrong=wrongs(item["wrong"]),
+            frame_seconds=item.get("frame_seconds"),
+            **counts,
         )
 
     return Verification(

@@ -5,6 +5,8 @@
       frames/                       initial.png, goal.png, goal.json (where the goal frame came from)
       trajectories/<id>.zip         one episode each (see recordings.py)
       proposals/<n>/                proposal.json, one <key>.py per checker, initial.png and goal.png as proposed from
+      dialogues/<n>/                one conversation with a model (see dialogues.py)
+      prompts/<name>.md             this session's own wording of a prompt, in place of the shipped one
       draft.json                    a person's edit that is not saved as a proposal yet
       answers/<digest>/<id>.npz     what one checker said about one trajectory; may be deleted, is made again
       verdicts/<n>.json             what one verification found
@@ -19,6 +21,7 @@ import dataclasses
 import io
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -46,6 +49,7 @@ from vlmcar_core.verdicts import Verification
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
 ANSWERS, VERDICTS, RUNS, JOBS = "answers", "verdicts", "runs", "jobs"
+DIALOGUES, PROMPTS = "dialogues", "prompts"
 DRAFT = "draft.json"
 NOTE_LIMIT = 4000
 
@@ -277,12 +281,20 @@ class Session:
     # Proposals
 
     def proposals(self) -> Listing[Proposal]:
-        """By number."""
+        """Those that stand, by number; the last one is what the session is about."""
+        listing = self._all_proposals()
+        return Listing(tuple(item for item in listing.items if not item.candidate), listing.problems)
+
+    def candidates(self) -> tuple[Proposal, ...]:
+        """Those that are kept to be looked at, by number."""
+        return tuple(item for item in self._all_proposals().items if item.candidate)
+
+    def _all_proposals(self) -> Listing[Proposal]:
         listing = _read_all((self.folder / PROPOSALS).glob("[0-9]*"), self._read_proposal)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def proposal(self, number: int | None = None) -> Proposal:
-        """One proposal; without a number the newest.
+        """One proposal; without a number the newest that stands.
 
         Raises:
             UnknownName: there is none.
@@ -294,41 +306,54 @@ class Session:
             return items[-1]
         folder = self.proposal_folder(number)
         if not (folder / "proposal.json").is_file():
-            raise UnknownName.among("proposal", number, [found.number for found in self.proposals().items])
+            raise UnknownName.among("proposal", number, [found.number for found in self._all_proposals().items])
         return self._read_proposal(folder)
 
     def add_proposal(self, proposal: Proposal, expected_latest: int | None = None) -> Proposal:
         """Store it under the next number.
 
         Args:
-            expected_latest: the newest number the author has seen; where there is a newer one by now, the
-                author was working on something outdated.
+            expected_latest: the newest standing proposal that the author has seen; where there is a newer one
+                by now, the author was working on something outdated.
 
         Raises:
             ChangedElsewhere: there is a newer one than `expected_latest`.
         """
         root = self.folder / PROPOSALS
         root.mkdir(exist_ok=True)
-        number = _next(path.name for path in root.glob("[0-9]*"))
-        if expected_latest is not None and number != expected_latest + 1:
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
+        draft.chmod(0o755)
+        try:
+            for step in proposal.steps:
+                files.write_text(draft / f"{step.key}.py", step.checker.source)
+            for name, frame in (("initial", self.initial), ("goal", self.goal)):
+                if frame is not None:
+                    files.write_bytes(draft / f"{name}.png", files.png(frame))
+            return self._number(proposal, draft, expected_latest)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _number(self, proposal: Proposal, draft: Path, expected_latest: int | None) -> Proposal:
+        """Give a folder that is written the next number that is free, whoever else does so just now."""
+        while True:
+            number = _next(path.name for path in draft.parent.glob("[0-9]*"))
+            self._refuse_outdated(expected_latest)
+            stored = dataclasses.replace(proposal, number=number, created=now())
+            files.write_json(draft / "proposal.json", records.proposal_json(stored))
+            try:
+                draft.rename(self.proposal_folder(number))
+                return stored
+            except OSError:
+                if not self.proposal_folder(number).exists():
+                    raise
+
+    def _refuse_outdated(self, expected_latest: int | None) -> None:
+        newer = [item.number for item in self.proposals().items if (item.number or 0) > (expected_latest or 0)]
+        if expected_latest is not None and newer:
             raise ChangedElsewhere(
-                f"proposal {number - 1} was made in another tab or by a command while you worked on "
+                f"proposal {newer[-1]} was made in another tab or by a command while you worked on "
                 f"{expected_latest}; nothing was saved: look at it, then save yours again"
             )
-        stored = dataclasses.replace(proposal, number=number, created=now())
-        draft = root / f".draft-{number:03d}"
-        shutil.rmtree(draft, ignore_errors=True)
-        for step in stored.steps:
-            files.write_text(draft / f"{step.key}.py", step.checker.source)
-        for name, frame in (("initial", self.initial), ("goal", self.goal)):
-            if frame is not None:
-                files.write_bytes(draft / f"{name}.png", files.png(frame))
-        files.write_json(draft / "proposal.json", records.proposal_json(stored))
-        try:
-            draft.rename(self.proposal_folder(number))
-        except OSError as error:
-            raise ChangedElsewhere(f"proposal {number} was just made by somebody else; try again") from error
-        return stored
 
     def proposal_folder(self, number: int) -> Path:
         return self.folder / PROPOSALS / f"{number:03d}"
@@ -377,7 +402,9 @@ class Session:
                     int(frame): Outcome(str(kind), None, str(message), int(line) or None)  # type: ignore[arg-type]
                     for frame, kind, message, line in zip(*(arrays[name] for name in FAULT_FIELDS), strict=True)
                 }
-                return Answers(arrays["values"].astype(np.float32), faults)
+                measured = float(arrays["frame_seconds"]) if "frame_seconds" in arrays else np.nan
+                seconds = None if np.isnan(measured) else measured
+                return Answers(arrays["values"].astype(np.float32), faults, seconds)
         except (OSError, ValueError, KeyError, EOFError):
             return None
 
@@ -391,6 +418,7 @@ class Session:
             kind=np.array([fault.kind for fault in faults.values()], dtype="U16"),
             message=np.array([fault.message for fault in faults.values()], dtype=f"U{NOTE_LIMIT}"),
             line=np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
+            frame_seconds=np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
         )
         files.write_bytes(self._answers_path(digest, id), buffer.getvalue())
 
@@ -412,10 +440,14 @@ class Session:
     def add_verification(self, verification: Verification) -> Verification:
         folder = self.folder / VERDICTS
         folder.mkdir(exist_ok=True)
-        number = _next(path.stem for path in folder.glob("*.json"))
-        stored = dataclasses.replace(verification, number=number, created=now())
-        files.write_json(folder / f"{number:03d}.json", asdict(stored))
-        return stored
+        while True:
+            number = _next(path.stem for path in folder.glob("*.json"))
+            stored = dataclasses.replace(verification, number=number, created=now())
+            try:
+                files.add_json(folder / f"{number:03d}.json", asdict(stored))
+                return stored
+            except FileExistsError:
+                continue
 
     # Runs and jobs: folders that belong to the process that writes them
 
@@ -433,6 +465,39 @@ class Session:
     def new_run_folder(self) -> Path:
         """An empty folder of the next number."""
         return _new_folder(self.folder / RUNS, "")
+
+    def dialogue_folders(self) -> list[Path]:
+        """One folder per conversation with a model, by number."""
+        return sorted(path for path in (self.folder / DIALOGUES).glob("[0-9]*") if path.is_dir())
+
+    def dialogue_folder(self, number: int) -> Path:
+        """Raises `UnknownName` where there is none."""
+        path = self.folder / DIALOGUES / f"{number:03d}"
+        if not path.is_dir():
+            raise UnknownName.among("dialogue", number, [int(found.name) for found in self.dialogue_folders()])
+        return path
+
+    def new_dialogue_folder(self) -> Path:
+        """An empty folder of the next number."""
+        return _new_folder(self.folder / DIALOGUES, "")
+
+    def own_prompts(self) -> dict[str, str]:
+        """The prompts that this session words differently, by name."""
+        found = {}
+        for path in sorted((self.folder / PROMPTS).glob("*.md")):
+            try:
+                found[path.stem] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise DamagedFile(f"prompt {path.name} cannot be read ({error}); restore it or move it away") from error
+        return found
+
+    def set_own_prompt(self, name: str, text: str | None) -> None:
+        """Word one prompt differently in this session; None goes back to the shipped one."""
+        path = self.folder / PROMPTS / f"{name}.md"
+        if text is None:
+            path.unlink(missing_ok=True)
+        else:
+            files.write_text(path, text)
 
     def job_folders(self) -> list[Path]:
         """One folder per background job other than training, by number."""

@@ -179,6 +179,12 @@ class Proposal:
     doubts: tuple[str, ...] = ()
     """What the two frames did not tell."""
 
+    dialogue: int | None = None
+    """The conversation with a model that it came from; None where there was none."""
+
+    candidate: bool = False
+    """One of several tries, kept to be looked at: it becomes what the session stands on only when it is adopted."""
+
     number: int | None = None
     """Its place in the session; None until it is stored."""
 
@@ -275,6 +281,9 @@ class Answers:
 
     faults: Mapping[int, Outcome] = field(default_factory=dict)
     """Frame number to what went wrong there."""
+
+    frame_seconds: float | None = None
+    """Seconds that it took to answer about one frame, on the average; None where it was not measured."""
 
     @property
     def done(self) -> NDArray[np.bool_]:

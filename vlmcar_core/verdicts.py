@@ -61,6 +61,9 @@ class Verdict:
     wrong: tuple[Wrong, ...] = ()
     """Where to look first: at most one place per trajectory, the worst kind first."""
 
+    frame_seconds: float | None = None
+    """Seconds per frame that it took to answer, on the average; None where that was not measured."""
+
 
 @dataclass(frozen=True)
 class Verification:

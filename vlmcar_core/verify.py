@@ -1,5 +1,6 @@
 """Checkers × trajectories → counts. Asking needs the contained process; counting is pure."""
 
+import time
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -21,10 +22,13 @@ def ask(process: CheckerProcess, checker: Checker, trajectory: Trajectory) -> An
     A checker is a function of two frames, so a frame that repeats is asked once.
     """
     distinct, order = recordings.distinct_frames(trajectory.frames)
+    process.start(checker.key)
+    began = time.perf_counter()
     outcomes = process.run(checker.key, trajectory.frames[0], distinct)
+    seconds = (time.perf_counter() - began) / len(distinct)
     values = np.array([np.nan if outcome.value is None else outcome.value for outcome in outcomes], np.float32)
     faults = {frame: outcomes[number] for frame, number in enumerate(order) if outcomes[number].kind != "ok"}
-    return Answers(values[order], faults)
+    return Answers(values[order], faults, seconds)
 
 
 def verify(
@@ -101,7 +105,13 @@ def _verdict(checker: Checker, infos: Mapping[str, TrajectoryInfo], answers: Ans
         false_goals=_count(bool(said[id].done.any()) for id in unsolved),
         fault=_first_fault(faulty),
         wrong=_wrongs(checker, infos, said),
+        frame_seconds=_mean(answer.frame_seconds for answer in said.values()),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _first_fault(faulty: Mapping[str, Answers]) -> str:

@@ -87,6 +87,11 @@ class CheckerProcess:
         while self._children:
             self._children.popitem()[1].kill()
 
+    def start(self, key: str) -> None:
+        """Start a checker's process now rather than at the first question; what goes wrong is met at that question."""
+        with contextlib.suppress(_Gone):
+            self._started(key)
+
     def run(self, key: str, initial: Frame, frames: Frames) -> list[Outcome]:
         """One outcome per frame.
 
