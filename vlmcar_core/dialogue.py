@@ -176,6 +176,16 @@ class Spent:
             self.unpriced + other.unpriced,
         )
 
+    @property
+    def words(self) -> str:
+        """Answers, tokens, seconds and money, in one line."""
+        money = f"${self.money:.4f}"
+        if self.unpriced:
+            lacking = "all" if self.unpriced == self.answers else f"{self.unpriced}"
+            money = f"{lacking} without a price" if lacking == "all" else f"{money} and {lacking} without a price"
+        answers = "1 answer" if self.answers == 1 else f"{self.answers} answers"
+        return f"{answers}, {self.tokens:,} tokens, {self.seconds:.1f} s, {money}"
+
     @classmethod
     def of(cls, reply: Reply) -> "Spent":
         tokens = (reply.prompt_tokens or 0) + (reply.answer_tokens or 0)

@@ -26,3 +26,8 @@ def diff(before: Proposal, after: Proposal) -> str:
         )
         parts.extend(lines)
     return "\n".join(parts)
+
+
+def text_diff(before: str, after: str, name: str, other: str) -> str:
+    """A unified diff of two texts; empty where nothing differs."""
+    return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), name, other, lineterm=""))

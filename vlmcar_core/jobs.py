@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +73,27 @@ class Job:
         return (self.updated - self.started) * (self.total - self.done) / self.done
 
 
-def start(folder: Path, kind: str, arguments: Sequence[str]) -> Job:
-    """Run `vlmcar <arguments> --job <folder>` in a process of its own that outlives this one."""
+def start(folder: Path, kind: str, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Job:
+    """Run `vlmcar <arguments> --job <folder>` in a process of its own that outlives this one.
+
+    Args:
+        folder: the job's.
+        kind: its stage.
+        arguments: of the command.
+        secrets: environment variables for that process alone; they are written nowhere.
+    """
     argv = [sys.executable, "-m", "vlmcar_core", *arguments, "--job", str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, close_fds=True
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+            env={**os.environ, **(secrets or {})},
         )
     threading.Thread(target=process.wait, daemon=True).start()
     _write_launch(folder, kind, process.pid, began)
@@ -180,13 +193,21 @@ class Reporter:
             if self.cancelled:
                 raise Cancelled("stopped by a person; what was done so far is kept")
 
+    def note(self, result: dict[str, Any]) -> None:
+        """What is known already of what it finds, for the one who looks on."""
+        with self._lock:
+            self._status.update(result=result)
+        self._write()
+
     @property
     def cancelled(self) -> bool:
         return (self.folder / CANCEL).exists()
 
     def finish(self, state: State, message: str, result: dict[str, Any] | None = None) -> None:
         with self._lock:
-            self._status.update(state=state, message=message, result=result or {})
+            self._status.update(state=state, message=message)
+            if result is not None or state == "success":
+                self._status.update(result=result or {})
         self._write()
 
     def _write(self) -> None:

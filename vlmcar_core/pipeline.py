@@ -7,7 +7,7 @@ stays, and calling it again goes on from there. `launch` runs a stage in a proce
 import dataclasses
 import getpass
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -455,15 +455,26 @@ def report(session: Session) -> str:
     return html(session)
 
 
-def launch(session: Session, stage: str, arguments: Sequence[str] = ()) -> Job:
-    """Run `vlmcar <stage> <session> <arguments>` in a process of its own, as a job of the session."""
-    return start_in(session.new_job_folder(stage), session, stage, arguments)
+def launch(
+    session: Session, stage: str, arguments: Sequence[str] = (), secrets: Mapping[str, str] | None = None
+) -> Job:
+    """Run `vlmcar <stage> <session> <arguments>` in a process of its own, as a job of the session.
+
+    Args:
+        session: which.
+        stage: the command.
+        arguments: what follows the session's name.
+        secrets: environment variables for that process alone.
+    """
+    return start_in(session.new_job_folder(stage), session, stage, arguments, secrets)
 
 
-def start_in(folder: Path, session: Session, stage: str, arguments: Sequence[str]) -> Job:
+def start_in(
+    folder: Path, session: Session, stage: str, arguments: Sequence[str], secrets: Mapping[str, str] | None = None
+) -> Job:
     """Like `launch`, in a folder that is there already."""
     root = str(session.folder.parent.resolve())
-    return jobs.start(folder, stage, ["--root", root, stage, session.name, *arguments])
+    return jobs.start(folder, stage, ["--root", root, stage, session.name, *arguments], secrets)
 
 
 def current_job(session: Session, stage: str) -> Job | None:

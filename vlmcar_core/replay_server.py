@@ -12,6 +12,7 @@ import binascii
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +28,9 @@ import numpy as np
 from vlmcar_core import dialogues, files, images
 from vlmcar_core.dialogue import Exchange, Message
 from vlmcar_core.errors import BadImage, BadInput, UnknownName
+from vlmcar_core.eyes import COLOURS
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame
-from vlmcar_core.vlms.openai import COLOURS
 from vlmcar_core.vlms.replay import pieces
 
 REQUEST_LIMIT_BYTES = 100 * 1024 * 1024
@@ -224,15 +225,23 @@ def make_server(replayer: Replayer, port: int = 0, host: str = "127.0.0.1") -> T
     """A server that is bound and not serving yet; port 0 is any free one. Raises `BadInput` where it is taken."""
     handler = type("BoundHandler", (Handler,), {"replayer": replayer})
     try:
-        server = ThreadingHTTPServer((host, port), handler)
+        return ReplayServer((host, port), handler)
     except OSError as error:
         raise BadInput(f"port {port} of {host} cannot be used ({error.strerror}); choose another") from error
-    server.daemon_threads = True
-    return server
 
 
 def base_url(server: ThreadingHTTPServer) -> str:
     return f"http://{server.server_address[0]!s}:{server.server_address[1]}/v1"
+
+
+class ReplayServer(ThreadingHTTPServer):
+    """Clients come and go as they like; only what is wrong with the server itself is worth a word."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ The settings are of one installation (`vlm.json` beside the sessions), not of a 
 must not send one's key to an address that the stranger chose.
 """
 
+import json
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -111,6 +112,9 @@ class Server:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise BadInput(f"{name} lies between {low} and {high}, not at {value}")
+        for name, allowed in (("structured", ("auto", "off")), ("detail", ("auto", "low", "high"))):
+            if getattr(self, name) not in allowed:
+                raise BadInput(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.preset not in PRESETS:
             raise UnknownName.among("preset", self.preset, PRESETS)
 
@@ -169,6 +173,49 @@ def build(values: dict[str, Any]) -> Server:
         return Server(**values)
     except TypeError as error:
         raise BadInput(f"a setting of the server has the wrong type ({error}); see {FILE}") from error
+
+
+def with_settings(server: Server, values: dict[str, str]) -> Server:
+    """The same with some settings given as text, such as "side" and "512"; "none" is None.
+
+    Raises:
+        BadInput: there is no such setting, or its value makes no sense.
+    """
+    changed: dict[str, Any] = asdict(server)
+    for name, text in values.items():
+        if name not in changed:
+            raise UnknownName.among("setting of the server", name, sorted(changed))
+        changed[name] = _parsed(name, text)
+    return build(changed)
+
+
+def _parsed(name: str, text: str) -> Any:
+    kind = {one.name: str(one.type) for one in fields(Server)}[name]
+    try:
+        if kind.startswith("<class"):
+            kind = kind.split("'")[1]
+        if "None" in kind and text.lower() in ("", "none"):
+            return None
+        if "bool" in kind:
+            return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}[text.lower()]
+        return int(text) if kind == "int" else float(text) if "float" in kind else text
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{name} cannot be {text!r}; see `vlmcar vlm` for what it is now") from error
+
+
+def from_json(text: str) -> Server:
+    """Raises `BadInput` for what is no JSON object of settings."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"{text[:80]!r} is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{text[:80]!r} is no JSON object of settings")
+    return build(value)
+
+
+def to_json(server: Server) -> str:
+    return json.dumps(asdict(server))
 
 
 def load(root: Path) -> Server:
@@ -243,6 +290,11 @@ def key_for(server: Server, typed: str = "") -> Key:
             return Key(_plain(known), f"the environment's {preset.variable}")
     kept = _keyring_get(server.base_url)
     return Key(_plain(kept), "the system's keyring") if kept else Key()
+
+
+def secrets(server: Server, key: Key) -> dict[str, str]:
+    """The environment variables that hand a key on to a process of our own, for this server alone."""
+    return {KEY_VARIABLE: key.value, URL_VARIABLE: server.base_url} if key else {}
 
 
 def keep_key(server: Server, value: str) -> None:

@@ -50,6 +50,9 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
 ANSWERS, VERDICTS, RUNS, JOBS = "answers", "verdicts", "runs", "jobs"
 DIALOGUES, PROMPTS = "dialogues", "prompts"
+COMPARISONS = "comparisons"
+"""A folder beside the sessions (see compare.py); no session may be called so."""
+
 DRAFT = "draft.json"
 NOTE_LIMIT = 4000
 
@@ -145,6 +148,8 @@ class Session:
             BadInput: the name cannot be used or is taken.
         """
         folder = root / check_name(name)
+        if name == COMPARISONS:
+            raise BadInput(f"{name!r} cannot be a session's name; comparisons of models are kept there")
         root.mkdir(parents=True, exist_ok=True)
         try:
             folder.mkdir()

@@ -7,14 +7,25 @@ was wrong; 3 a fault of the program; 4 verification rejected or left undecided; 
 import sys
 import traceback
 
-from vlmcar_core.cli import edit, inspect, record, task, training, view
+from vlmcar_core.cli import edit, inspect, models, propose, record, task, training, view, vlm
 from vlmcar_core.cli.base import cli
 from vlmcar_core.errors import Cancelled, VlmcarError
 
 __all__ = ["cli", "main"]
 
-for module in (task, record, edit, inspect, training, view):
-    for command in module.COMMANDS:
+for commands in (
+    task.COMMANDS,
+    record.COMMANDS,
+    propose.COMMANDS,
+    edit.COMMANDS,
+    inspect.COMMANDS,
+    record.VERIFY,
+    models.COMMANDS,
+    training.COMMANDS,
+    view.COMMANDS,
+    vlm.COMMANDS,
+):
+    for command in commands:
         cli.add_command(command)
 
 

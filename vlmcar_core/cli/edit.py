@@ -7,7 +7,7 @@ import click
 from vlmcar_core import history, pipeline
 from vlmcar_core.cli.base import F, author_option, session_argument
 from vlmcar_core.cli.inspect import read_source
-from vlmcar_core.cli.record import show_proposal
+from vlmcar_core.cli.propose import show_proposal
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, SubTask, slug
 

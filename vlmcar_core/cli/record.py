@@ -1,4 +1,4 @@
-"""The stages that end in files: record, propose, verify."""
+"""The stages that ask nobody: record and verify."""
 
 import dataclasses
 import sys
@@ -46,28 +46,6 @@ def record(
 
 @click.command()
 @session_argument
-@click.option("--proposer", default="builtin", show_default=True, help="A file in proposers/.")
-@job_option
-def propose(session: Session, proposer: str, job: Path | None) -> None:
-    """Propose a goal, sub-tasks and a checker for each from the two frames."""
-    with as_job(session, "propose", job) as (progress, reporter):
-        proposal = pipeline.propose(session, proposer, progress)
-        reporter.finish("success", f"proposal {proposal.number}", {"proposal": proposal.number})
-    show_proposal(proposal)
-
-
-def show_proposal(proposal: Proposal) -> None:
-    """The goal and the sub-tasks in order, with their doubts."""
-    click.echo(f"proposal {proposal.number} by {proposal.author}" + (f": {proposal.reason}" if proposal.reason else ""))
-    click.echo(f"goal: {proposal.goal.title}")
-    for number, step in enumerate(proposal.subtasks, 1):
-        click.echo(f"  {number}. {step.title}  [{step.key}]" + (f"  doubt: {step.doubt}" if step.doubt else ""))
-    for doubt in proposal.doubts:
-        click.echo(f"  doubt: {doubt}")
-
-
-@click.command()
-@session_argument
 @click.option("--proposal", "number", type=int, help="Which; the newest if not given.")
 @job_option
 def verify(session: Session, number: int | None, job: Path | None) -> None:
@@ -93,4 +71,5 @@ def show_verification(proposal: Proposal, verification: Verification) -> None:
     click.echo(f"{judged.judgement:10} the whole: {judged.reason}")
 
 
-COMMANDS = (record, propose, verify)
+COMMANDS = (record,)
+VERIFY = (verify,)

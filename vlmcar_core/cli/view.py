@@ -10,7 +10,8 @@ import click
 
 from vlmcar_core import files, jobs, pipeline
 from vlmcar_core.cli.base import session_argument
-from vlmcar_core.cli.record import show_proposal, show_verification
+from vlmcar_core.cli.propose import show_proposal
+from vlmcar_core.cli.record import show_verification
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import Session

@@ -4,7 +4,6 @@ Every fault is turned into one of our errors, with what to do about it; whoever 
 """
 
 import base64
-import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,9 @@ import httpx2
 import openai
 from openai import OpenAI
 
-from vlmcar_core import pictures, prices, servers
-from vlmcar_core.dialogue import EyeTest, Message, Question, Reply, Told
+from vlmcar_core import prices, servers
+from vlmcar_core.dialogue import Message, Question, Reply, Told
 from vlmcar_core.errors import BadInput, BadRequest, ConnectionLost, EmptyAnswer, NotUnderstood, RefusedToAnswer
-from vlmcar_core.files import png
 from vlmcar_core.prices import Price
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import Session
@@ -168,47 +166,6 @@ class OpenAiVlm:
         with self._lock:
             self._without.update(named[:1])
         return bool(named)
-
-
-def eye_test(vlm: OpenAiVlm) -> EyeTest:
-    """Send a tiny picture of four colours and look whether the model names each in its place.
-
-    A model that sees nothing guesses all four with a chance of 1 in 360.
-
-    Raises:
-        VlmError: the server does not answer as it should; `NoVision` where it takes no pictures.
-    """
-    shown, data = eye_picture(random.Random())
-    colours = ", ".join(COLOURS)
-    text = (
-        "The picture has four squares, each of one colour. Name the colours in this order: top left, top right, "
-        f"bottom left, bottom right. Answer with four words of: {colours}."
-    )
-    question = Question("eye-test", 1, (Message("user", text, ("eye-test.png",)),), {"eye-test.png": data}, None)
-    reply = vlm.answer(question, lambda _piece: None)
-    named = [word for word in "".join(c if c.isalpha() else " " for c in reply.text.lower()).split() if word in COLOURS]
-    right = sum(one == other for one, other in zip(shown, named[-4:], strict=False))
-    return EyeTest(right == 4, right, shown, _faults.short(reply.text), reply.seconds, reply)
-
-
-COLOURS = {
-    "red": (220, 30, 30),
-    "green": (30, 170, 50),
-    "blue": (40, 70, 230),
-    "yellow": (245, 220, 40),
-    "black": (10, 10, 10),
-    "white": (250, 250, 250),
-}
-EYE_PIXELS = 64
-
-
-def eye_picture(chance: random.Random) -> tuple[tuple[str, ...], bytes]:
-    """Four colours, and a PNG of 128 × 128 pixels that shows them."""
-    import numpy as np
-
-    names = tuple(chance.sample(sorted(COLOURS), 4))
-    squares = np.array([COLOURS[name] for name in names], np.uint8).reshape(2, 2, 3)
-    return names, png(pictures.scaled(squares, EYE_PIXELS))
 
 
 def _client(server: Server, key: Key) -> OpenAI:

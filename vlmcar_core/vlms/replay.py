@@ -82,4 +82,11 @@ def connect(session: Session, server: Server, key: Key, prices: Sequence[Price])
             f"session {session.name!r} has no recorded conversation {wanted or ''} to replay; there are: {there}. "
             "Ask a model once, or open the example session that has one"
         )
-    return Replay(chosen[-1].exchanges, f"replay of dialogue {chosen[-1].number}: {chosen[-1].model}")
+    mending = [
+        done
+        for item in dialogues.dialogues(session).items
+        if item.header.brief.repair and item.header.vlm != "replay"
+        for done in item.exchanges
+    ]
+    name = f"replay of dialogue {chosen[-1].number}: {chosen[-1].model}"
+    return Replay([*chosen[-1].exchanges, *mending], name)
