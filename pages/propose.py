@@ -1,12 +1,24 @@
 """From the two frames to a goal, sub-tasks and a checker for each."""
 
+import dataclasses
+
 import streamlit as st
 
-from vlmcar_core import pipeline, plugins
-from vlmcar_core.types import BUILT_IN, Proposal
-from vlmcar_studio import current, widgets
+from vlmcar_core import authoring, pipeline
+from vlmcar_core.authoring import Wish
+from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
+from vlmcar_core.servers import Server
+from vlmcar_core.store import Session
+from vlmcar_core.types import Proposal
+from vlmcar_core.vlms import replay
+from vlmcar_studio import asking, conversation, current, prompts, widgets
 
-TITLES = {"builtin": BUILT_IN}
+WAYS = {
+    "builtin": "Built-in, no VLM",
+    "openai": "A model",
+    "clipboard": "Clipboard",
+    "replay": "Recorded answers",
+}
 
 
 def show(proposal: Proposal) -> None:
@@ -21,8 +33,101 @@ def show(proposal: Proposal) -> None:
             if step.doubt:
                 st.warning(f"Doubt: {widgets.plain(step.doubt)}", icon=":material/help:")
             st.code(step.checker.source, language="python")
-    with st.expander("How the goal is checked"):
+    with st.expander("How the goal is checked", icon=":material/help:" if proposal.goal.doubt else None):
+        if proposal.goal.doubt:
+            st.warning(f"Doubt: {widgets.plain(proposal.goal.doubt)}", icon=":material/help:")
         st.code(proposal.goal.checker.source, language="python")
+
+
+def hint() -> str:
+    return st.text_area(
+        "Hint (optional)",
+        key="hint",
+        max_chars=authoring.HINT_LIMIT,
+        placeholder="what the two frames may not tell, such as: the door is the brown thing on the left",
+        height=80,
+    )
+
+
+def builtin(session: Session, busy: bool) -> None:
+    st.caption("Compares the pixels of the two frames. It uses no model, no key and no network.")
+    if st.button("Propose", type="primary", icon=":material/lightbulb:", disabled=busy):
+        pipeline.launch(session, "propose", ["--proposer", "builtin"])
+        st.rerun()
+
+
+def model(session: Session, busy: bool) -> None:
+    server = asking.server()
+    ready = asking.summary(server)
+    said = hint()
+    left, right = st.columns(2)
+    count = left.number_input("Candidates", 1, 64, 1, help="Several are verified and ranked; the best is then adopted.")
+    at_once = right.number_input("At a time", 1, 16, 2, disabled=count == 1)
+    with st.expander("Budget"):
+        budget = asking.budget_fields()
+    with st.expander("Prompts"):
+        prompts.edit(session)
+    if st.button("Ask the model", type="primary", icon=":material/forum:", disabled=busy or not ready):
+        arguments = ["--proposer", "openai", "--hint", said, *asking.budget_arguments(budget)]
+        if count > 1:
+            arguments += ["--candidates", str(int(count)), "--concurrency", str(int(at_once))]
+        asking.start(session, "propose", arguments, server)
+    if session.candidates():
+        widgets.next_page("candidates", "Compare the candidates", ":material/leaderboard:")
+
+
+def clipboard(session: Session, _busy: bool) -> None:
+    st.caption("You carry the questions to any chat page that takes pictures, and paste its answers back.")
+    dialogue = asking.waiting(session)
+    if dialogue is None:
+        said = hint()
+        with st.expander("Prompts"):
+            prompts.edit(session)
+        if st.button("Begin", type="primary", icon=":material/content_copy:"):
+            authoring.begin(session, Wish(local_settings(), "clipboard", hint=said))
+            st.rerun()
+        return
+    with st.container(border=True):
+        done = asking.paste(session, dialogue)
+    if done is not None:
+        st.toast(f"Proposal {done.proposal} is there.", icon=":material/check:")
+        st.rerun()
+    conversation.show(dialogue)
+    if st.button("Begin anew", icon=":material/restart_alt:", help="The answers so far are kept."):
+        authoring.begin(session, Wish(local_settings(), "clipboard", hint=dialogue.header.brief.hint))
+        st.rerun()
+
+
+def local_settings() -> Server:
+    """How pictures are scaled and so on; without a server where the settings cannot be read."""
+    try:
+        return asking.server()
+    except DamagedFile:
+        return Server()
+
+
+def recorded(session: Session, busy: bool) -> None:
+    st.caption("Answers again with what was answered once in this session: a demo without a key and without a model.")
+    found = {item.number: item for item in replay.recordings(session)}
+    if not found:
+        st.info("Nothing is recorded in this session yet. Ask a model once, or paste answers of a chat page.")
+        return
+    number = st.selectbox("Recording", list(reversed(found)), format_func=lambda n: conversation.label(found[n]))
+    if st.button("Replay", type="primary", icon=":material/replay:", disabled=busy):
+        server = dataclasses.replace(local_settings(), model=str(number))
+        asking.start(session, "propose", ["--proposer", "replay"], server)
+
+
+def resume(session: Session, busy: bool) -> None:
+    """The conversations that were had, and going on with one that was stopped."""
+    shown = conversation.history(session, "conversation")
+    if shown is None or shown.proposal is not None or shown.header.vlm == "clipboard":
+        return
+    server = local_settings()
+    words = "Go on from there" if shown.exchanges else "Ask again"
+    if st.button(words, icon=":material/play_arrow:", disabled=busy, help="What is answered is not asked again."):
+        way = shown.header.vlm
+        asking.start(session, "propose", ["--proposer", way, "--resume", str(shown.number)], server)
 
 
 session = current.session()
@@ -39,18 +144,30 @@ if session.goal is None:
     st.stop()
 job = pipeline.current_job(session, "propose")
 busy = job is not None and job.running
-proposer = st.selectbox("Proposer", plugins.names("proposers"), format_func=lambda name: TITLES.get(name, name))
-if proposer == "builtin":
-    st.caption("Compares the pixels of the two frames. It uses no model, no key and no network.")
-if st.button("Propose", type="primary", icon=":material/lightbulb:", disabled=busy):
-    pipeline.launch(session, "propose", ["--proposer", proposer])
-    st.rerun()
-widgets.watch_job(session, "propose")
+ways = list(WAYS)
+asked = st.query_params.get("by", "")
+way = st.segmented_control(
+    "Who proposes", ways, default=asked if asked in ways else "builtin", format_func=lambda name: WAYS[name], key="way"
+)
+way = way or "builtin"
+if asked != way:
+    st.query_params["by"] = way
+try:
+    {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}[way](session, busy)
+except (BadInput, UnknownName, DamagedFile) as error:
+    st.error(str(error))
+if busy:
+    conversation.live(session, "propose")
+else:
+    widgets.watch_job(session, "propose")
 listing = session.proposals()
 widgets.problems(listing.problems)
 if not listing.items:
     st.info("Nothing is proposed yet.")
-    st.stop()
-show(listing.items[-1])
-widgets.next_page("review", "Next: review and edit")
-widgets.next_page("verify", "Or straight on: verify")
+else:
+    show(listing.items[-1])
+    widgets.next_page("review", "Next: review and edit")
+    widgets.next_page("verify", "Or straight on: verify")
+if not busy and session.dialogue_folders():
+    st.subheader("Conversations")
+    resume(session, busy)

@@ -4,12 +4,13 @@ import dataclasses
 
 import streamlit as st
 
-from vlmcar_core import history, pipeline, recordings
+from vlmcar_core import authoring, history, pipeline, recordings
+from vlmcar_core.authoring import Wish
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile
 from vlmcar_core.sandbox import CheckerProcess, diagnose
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, Frame, Inspection, Proposal, SubTask, slug
-from vlmcar_studio import current, editor, overlay, widgets
+from vlmcar_studio import asking, conversation, current, editor, overlay, widgets
 
 TEMPLATE = '''def identify_thing(image):
     """What this is about: a mask, a box (x, y, width, height), a point (x, y) or None."""
@@ -185,10 +186,44 @@ def save(session: Session, edited: Proposal, newest: Proposal) -> None:
         st.rerun()
 
 
+def next_round(session: Session, newest: Proposal) -> None:
+    """What a person says goes into the next round of the four questions."""
+    feedback = st.text_area(
+        "What should change?",
+        key=f"feedback-{newest.number}",
+        max_chars=authoring.HINT_LIMIT,
+        placeholder="such as: the door is the brown thing on the left",
+        height=80,
+    )
+    st.caption(f"The four questions are asked again, with proposal {newest.number} and your words.")
+    ready = asking.summary(asking.server())
+    job = pipeline.current_job(session, "propose")
+    busy = job is not None and job.running
+    said = bool(feedback.strip())
+    with st.container(horizontal=True):
+        if st.button("Ask for a next round", icon=":material/forum:", disabled=busy or not ready or not said):
+            session_arguments = ["--proposer", "openai", "--feedback", feedback]
+            asking.start(session, "propose", session_arguments, asking.server())
+        if st.button("By the clipboard", icon=":material/content_copy:", disabled=not said):
+            authoring.begin(session, Wish(asking.server(), "clipboard", feedback=feedback, previous=newest.number))
+            st.switch_page(widgets.PAGES / "propose.py", query_params={"session": session.name, "by": "clipboard"})
+    if busy:
+        conversation.live(session, "propose")
+    else:
+        widgets.watch_job(session, "propose")
+
+
 def versions(session: Session, edited: Proposal) -> None:
     items = session.proposals().items
     rows = [
-        {"Proposal": item.number, "Author": item.author, "When": item.created, "Why": item.reason}
+        {
+            "Proposal": item.number,
+            "From": item.parent,
+            "Author or model": item.author,
+            "When": item.created,
+            "Why": item.reason,
+            "Conversation": item.dialogue,
+        }
         for item in reversed(items)
     ]
     st.dataframe(rows, hide_index=True, alt="All proposals of this session")
@@ -226,6 +261,8 @@ with st.expander("Goal and sub-tasks", expanded=True):
     outline(session, edited)
 code(session, edited)
 save(session, edited, newest)
+with st.expander("Tell the model"):
+    next_round(session, newest)
 with st.expander("Versions"):
     versions(session, edited)
 widgets.next_page("verify", "Next: verify")

@@ -48,7 +48,9 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
                 first = verdict.wrong[0]
                 words = f"{len(verdict.wrong)} trajectories are wrong; first: {first.trajectory}, frame {first.frame}"
                 st.caption(f"{words}: {widgets.plain(first.reason)}")
-                st.button("First wrong frame", key=f"wrong-{step.key}", on_click=open_at, args=(first, step.key))
+                with st.container(horizontal=True, vertical_alignment="center"):
+                    st.button("First wrong frame", key=f"wrong-{step.key}", on_click=open_at, args=(first, step.key))
+                    widgets.next_page("repair", "Have it mended", ":material/build:", checker=step.key)
 
 
 def answers_of(session: Session, proposal: Proposal, id: str) -> dict[str, Answers]:

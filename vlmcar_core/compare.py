@@ -21,11 +21,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import authoring, candidates, files, pipeline, repair, servers, verdicts
+from vlmcar_core import authoring, candidates, files, jobs, pipeline, repair, servers, verdicts
 from vlmcar_core.asking import Meter
 from vlmcar_core.authoring import Wish
 from vlmcar_core.dialogue import Budget, Spent
 from vlmcar_core.errors import BadInput, BudgetSpent, Cancelled, DamagedFile, UnknownName, VlmcarError
+from vlmcar_core.jobs import Job
 from vlmcar_core.pipeline import silent
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import COMPARISONS, Session, sessions
@@ -241,12 +242,31 @@ def read(folder: Path) -> Comparison:
     return Comparison(folder, plan, tuple(rows), tuple(problems))
 
 
-def run(comparison: Comparison, typed: str = "", progress: Progress = silent) -> Comparison:
+def launch(comparison: Comparison, secrets: Mapping[str, str] | None = None) -> Job:
+    """Run it in a process of its own.
+
+    Args:
+        comparison: which.
+        secrets: environment variables for that process alone.
+    """
+    folder = comparison.folder
+    again(comparison)
+    root = str(folder.parent.parent.resolve())
+    arguments = ["--root", root, "compare-vlms", "--resume", str(comparison.number)]
+    return jobs.start(folder, "compare", arguments, secrets)
+
+
+def again(comparison: Comparison) -> None:
+    """Make it ready to be run again, where it was stopped or failed."""
+    for name in (jobs.CANCEL, jobs.STATUS, jobs.LAUNCH):
+        (comparison.folder / name).unlink(missing_ok=True)
+
+
+def run(comparison: Comparison, progress: Progress = silent) -> Comparison:
     """Run the cells that have no row yet.
 
     Args:
         comparison: which.
-        typed: a key for the plan's own server, where it was typed; keys of others are found as ever.
         progress: told how far it is.
 
     Raises:
@@ -271,7 +291,7 @@ def run(comparison: Comparison, typed: str = "", progress: Progress = silent) ->
             progress(finished[0], len(plan.cells), f"{cell[0]}, {cell[1]}, repeat {cell[2]}: {message}")
 
         try:
-            row = _cell(folder, plan, bases[cell[1]], cell, meter, typed, told)
+            row = _cell(folder, plan, bases[cell[1]], cell, meter, told)
         except (BudgetSpent, Cancelled) as error:
             stop.append(error)
             return
@@ -288,9 +308,7 @@ def run(comparison: Comparison, typed: str = "", progress: Progress = silent) ->
     return read(folder)
 
 
-def _cell(
-    folder: Path, plan: Plan, base: Session, cell: tuple[str, str, int], meter: Meter, typed: str, progress: Progress
-) -> Row:
+def _cell(folder: Path, plan: Plan, base: Session, cell: tuple[str, str, int], meter: Meter, progress: Progress) -> Row:
     model, task, repeat = cell
     place = f"{plan.models.index(model):02d}-{plan.tasks.index(task):02d}-{repeat:02d}"
     name = f"{place}-{_name(model)}-{_name(task)}"[:64].rstrip("-.")
@@ -298,7 +316,7 @@ def _cell(
     server = None if model == BUILTIN else _server(plan.server, model)
     at_first, rounds, failure, began = "failed", 0, "", time.monotonic()
     try:
-        key = Key() if server is None else _key(plan.server, server, typed)
+        key = Key() if server is None else servers.key_for(server)
         at_first = _propose(session, server, key, meter, progress)
         if server is not None and at_first == "rejected" and plan.rounds:
             mended = repair.auto(session, server, key, limit=plan.rounds, meter=meter, progress=progress)
@@ -400,10 +418,6 @@ def _server(server: Server, model: str) -> Server:
     if not address:
         return dataclasses.replace(server, model=name)
     return dataclasses.replace(server, model=name, base_url=address, preset=servers.preset_of(address))
-
-
-def _key(planned: Server, server: Server, typed: str) -> Key:
-    return servers.key_for(server, typed if server.base_url == planned.base_url else "")
 
 
 def _name(text: str) -> str:

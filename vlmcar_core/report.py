@@ -13,7 +13,8 @@ from vlmcar_core import chain, report_html, runs
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
-from vlmcar_core.types import Answers, Proposal
+from vlmcar_core.types import Answers, Count, Proposal
+from vlmcar_core.verdicts import interval
 from vlmcar_core.verify import first_fire
 
 COLOURS = {"dense": "#0072B2", "sparse": "#D55E00"}
@@ -168,4 +169,45 @@ def _plain(figure: go.Figure, height: int, title: str = "") -> go.Figure:
         },
         uirevision="keep",
     )
+    return figure
+
+
+def acceptance_figure(rows: Sequence[tuple[str, Count, float | None]], cost: str) -> go.Figure:
+    """How often a model's whole proposal is accepted, against what it costs; bars are 95 % intervals.
+
+    Args:
+        rows: (model, accepted of all repeats, cost of one on the average; None where it is not known).
+        cost: what the cost is, with its unit.
+    """
+    figure = go.Figure()
+    for number, (name, accepted, spent) in enumerate(rows):
+        if spent is None or accepted.rate is None:
+            continue
+        low, high = interval(accepted)
+        figure.add_trace(
+            go.Scatter(
+                x=[spent],
+                y=[accepted.rate],
+                name=name,
+                mode="markers+text",
+                text=[name],
+                textposition="middle right",
+                marker={
+                    "size": 12,
+                    "symbol": SYMBOLS[number % len(SYMBOLS)],
+                    "color": FIRES[number % len(FIRES)],
+                },
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [high - accepted.rate],
+                    "arrayminus": [accepted.rate - low],
+                },
+                hovertemplate=f"{name}: {accepted.hits} of {accepted.total}<br>{cost}: %{{x}}<extra></extra>",
+                showlegend=False,
+            )
+        )
+    figure.update_layout(margin={"l": 60, "r": 20, "t": 20, "b": 50}, height=420)
+    figure.update_xaxes(title=f"{cost}, for one proposal", rangemode="tozero")
+    figure.update_yaxes(title="whole proposal accepted", range=[-0.05, 1.05], tickformat=".0%")
     return figure

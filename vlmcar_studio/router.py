@@ -16,10 +16,14 @@ PAGES = (
     ("task", "1 Task", ":material/flag:"),
     ("record", "2 Record", ":material/videocam:"),
     ("propose", "3 Propose", ":material/lightbulb:"),
+    ("candidates", "3b Candidates", ":material/leaderboard:"),
     ("review", "4 Review", ":material/edit_note:"),
     ("verify", "5 Verify", ":material/fact_check:"),
+    ("repair", "5b Repair", ":material/build:"),
     ("train", "6 Train", ":material/model_training:"),
     ("report", "7 Report", ":material/summarize:"),
+    ("models", "Models", ":material/tune:"),
+    ("compare", "Compare models", ":material/compare_arrows:"),
 )
 
 

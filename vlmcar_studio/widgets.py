@@ -134,7 +134,8 @@ def author() -> str:
     )
 
 
-def next_page(name: str, label: str, icon: str = ":material/arrow_forward:") -> None:
+def next_page(name: str, label: str, icon: str = ":material/arrow_forward:", **query: str) -> None:
     """A link to another page that keeps the session."""
     session = st.query_params.get("session")
-    st.page_link(PAGES / f"{name}.py", label=label, icon=icon, query_params={"session": session} if session else None)
+    wanted = {"session": session, **query} if session else query
+    st.page_link(PAGES / f"{name}.py", label=label, icon=icon, query_params=wanted or None)

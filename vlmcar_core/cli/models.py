@@ -9,10 +9,10 @@ import click
 from vlmcar_core import authoring, compare, jobs, repair, verdicts
 from vlmcar_core.asking import Meter
 from vlmcar_core.cli.base import Bar, as_job, job_option, session_argument
+from vlmcar_core.cli.propose import show_question, show_round
 from vlmcar_core.cli.vlm import budget_options, chosen_budget, chosen_server, server_options
 from vlmcar_core.compare import Comparison, Plan
 from vlmcar_core.errors import BadInput
-from vlmcar_core.repair import Round
 from vlmcar_core.store import Session, sessions
 from vlmcar_core.types import Recording
 
@@ -26,7 +26,9 @@ EXIT_NOT_MENDED = 4
 @click.option("--rounds", default=repair.ROUNDS, show_default=True, help="At most so many for each checker.")
 @click.option("--feedback", default="", help="What you want to tell the model.")
 @click.option("--proposal", "number", type=int, help="Go on from this one, such as an earlier try.")
-@click.option("--proposer", "vlm", type=click.Choice(["openai", "replay"]), default="openai", show_default=True)
+@click.option(
+    "--proposer", "vlm", type=click.Choice(["openai", "clipboard", "replay"]), default="openai", show_default=True
+)
 @server_options
 @budget_options
 @job_option
@@ -39,6 +41,12 @@ def mend(context: click.Context, /, session: Session, key: str | None, job: Path
     """
     server, meter = chosen_server(context.obj, options), Meter(chosen_budget(options))
     secret = authoring.key_for(server)
+    if options["vlm"] == "clipboard":
+        wanted = _wanted(session, key, options["number"])
+        show_question(
+            session, repair.begin(session, server, wanted, "clipboard", options["number"], options["feedback"])
+        )
+        return
     with as_job(session, "repair", job) as (progress, reporter):
         if options["auto"]:
             keys = [key] if key else []
@@ -54,7 +62,7 @@ def mend(context: click.Context, /, session: Session, key: str | None, job: Path
             )  # fmt: skip
             reporter.finish("success", one.compared.summary, {"proposal": one.proposal, "dialogue": one.dialogue})
     if not options["auto"]:
-        show_round(one)
+        show_round(session, one)
         click.echo(meter.spent.words)
         return
     for item in found:
@@ -75,23 +83,6 @@ def _wanted(session: Session, key: str | None, number: int | None) -> str:
     if not found:
         raise BadInput("no checker is rejected by verification; name one by its key to have it changed")
     return found[0]
-
-
-def show_round(one: Round) -> None:
-    """The table of before and after."""
-    found = one.compared
-    click.echo(f"proposal {one.proposal}: {found.summary}")
-    for label, names in (("mended", found.mended), ("still wrong", found.still), ("broken", found.broken)):
-        if names:
-            click.echo(f"  {label}: {', '.join(names)}")
-    click.echo(f"  before: {found.before.judgement}: {found.before.reason}")
-    click.echo(f"  after:  {found.after.judgement}: {found.after.reason}")
-    click.echo(f"  the whole: {found.whole_before.judgement} before, {found.whole_after.judgement} after")
-    click.echo(
-        f"adopt it with: vlmcar adopt SESSION {one.proposal}"
-        if found.offered
-        else "it is not offered; another round: vlmcar repair SESSION KEY --proposal " + str(one.proposal)
-    )
 
 
 @click.command(name="compare-vlms")
@@ -130,6 +121,8 @@ def compare_vlms(
             budget,
         )
         comparison = compare.create(root, plan)
+    if job is None:
+        compare.again(comparison)
     with jobs.running(job or comparison.folder, "compare") as reporter:
         bar = Bar("compare") if job is None else None
 

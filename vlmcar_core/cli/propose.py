@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vlmcar_core import authoring, candidates, dialogues, pipeline, plugins, questions
+from vlmcar_core import authoring, candidates, dialogues, pipeline, plugins, questions, repair
 from vlmcar_core.asking import Meter
 from vlmcar_core.authoring import Wish
 from vlmcar_core.cli.base import as_job, author_option, job_option, session_argument
@@ -14,6 +14,7 @@ from vlmcar_core.cli.vlm import budget_options, chosen_budget, chosen_server, se
 from vlmcar_core.dialogue import Spent
 from vlmcar_core.dialogues import Dialogue
 from vlmcar_core.errors import BadInput, Unreadable
+from vlmcar_core.repair import Round
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
 from vlmcar_core.vlms import clipboard
@@ -111,10 +112,29 @@ def answer(session: Session, file: Any, number: int | None, model: str) -> None:
     done = authoring.answer_by_hand(session, dialogue, text, model)
     if done.exchanges[-1].problem:
         click.echo(f"That answer could not be used: {done.exchanges[-1].problem}\n")
-    if done.proposal is not None:
+    if done.proposal is not None and done.header.brief.repair:
+        show_round(session, repair.judge(session, done))
+    elif done.proposal is not None:
         show_proposal(session.proposal(done.proposal))
     else:
         show_question(session, done)
+
+
+def show_round(session: Session, one: Round) -> None:
+    """The table of before and after."""
+    found = one.compared
+    click.echo(f"proposal {one.proposal}: {found.summary}")
+    for label, names in (("mended", found.mended), ("still wrong", found.still), ("broken", found.broken)):
+        if names:
+            click.echo(f"  {label}: {', '.join(names)}")
+    click.echo(f"  before: {found.before.judgement}: {found.before.reason}")
+    click.echo(f"  after:  {found.after.judgement}: {found.after.reason}")
+    click.echo(f"  the whole: {found.whole_before.judgement} before, {found.whole_after.judgement} after")
+    click.echo(
+        f"adopt it with: vlmcar adopt {session.name} {one.proposal}"
+        if found.offered
+        else f"it is not offered; another round: vlmcar repair {session.name} --proposal {one.proposal}"
+    )
 
 
 @click.command(name="dialogues")
