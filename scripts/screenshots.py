@@ -13,7 +13,10 @@ FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PAGES = ("home", "task", "record", "propose", "review", "verify", "train", "report")
+PAGES = (
+    *("home", "task", "record", "propose", "candidates", "review", "verify", "repair", "train", "report"),
+    *("models", "compare"),
+)
 WIDTHS = (1280, 390)
 
 
@@ -36,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--session", default="")
+    parser.add_argument("--query", default="", help="more of the address, such as by=openai")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pages", nargs="+", default=PAGES, choices=PAGES)
     parser.add_argument("--themes", nargs="+", default=("light", "dark"), choices=("light", "dark"))
@@ -49,7 +53,7 @@ def main() -> None:
                 context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
                 page = context.new_page()
                 for name in options.pages:
-                    page.goto(f"{options.url}/{'' if name == 'home' else name}?session={options.session}")
+                    page.goto(f"{options.url}/{'' if name == 'home' else name}?session={options.session}&{options.query}")
                     settle(page)
                     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                     page.set_viewport_size({"width": width, "height": min(max(900, height + 40), 4000)})

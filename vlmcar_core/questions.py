@@ -188,7 +188,7 @@ def _first(brief: Brief, exchanges: Sequence[Exchange], stage: str) -> Message:
     if stage == GOAL_CHECK_STAGE:
         sentence = readings(exchanges)[GOAL_STAGE]
         assert isinstance(sentence, GoalAnswer)
-        return Message("user", prompts.filled(brief.prompts["goal-check"], {"goal": sentence.goal} | form))
+        return Message("user", prompts.filled(brief.prompts["goal-check"], {"goal": sentence.goal.rstrip(".")} | form))
     return Message("user", prompts.filled(brief.prompts[SUBTASKS_STAGE], form))
 
 
@@ -250,7 +250,7 @@ def _repair(brief: Brief) -> dict[str, str]:
     return {
         "frames": _frames(brief),
         "hint": _hint(brief),
-        "goal": brief.previous.goal.title,
+        "goal": brief.previous.goal.title.rstrip("."),
         "subtasks": _outline(brief.previous) or "none: the goal alone is checked",
         "title": step.title,
         "source": step.checker.source.strip(),

@@ -93,8 +93,11 @@ def _check_fields(name: str, text: str) -> None:
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """A prompt with its blanks filled; lines that only a blank without a value stood on are gone."""
-    return re.sub(r"\n{3,}", "\n\n", Template(text).substitute(values)).strip() + "\n"
+    """A prompt with its blanks filled; a line on which only a blank without a value stands is left out."""
+    for name, value in values.items():
+        if not value:
+            text = re.sub(rf"^\$(?:{name}|\{{{name}\}})[ \t]*\n(?:[ \t]*\n)?", "", text, flags=re.MULTILINE)
+    return Template(text).substitute(values).strip() + "\n"
 
 
 def section(text: str, name: str) -> str:
