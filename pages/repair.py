@@ -41,7 +41,7 @@ def counterexamples(session: Session, proposal: Proposal, verification: Verifica
     if not found:
         st.info("Verification found no frame on which it is wrong. Say below what should change.")
         return
-    st.markdown("**What the model is shown**")
+    st.markdown("What the model is shown:")
     for column, case in zip(st.columns(max(2, len(found))), found, strict=False):
         column.image(
             files.png(shown[case.picture]), caption=f"{case.trajectory}, frame {case.frame}", alt=case.expected
@@ -172,6 +172,9 @@ busy = job is not None and job.running
 try:
     key = choose(standing, verification)
     tried = repair.rounds(session, standing.number, key)
+    if tried:
+        with st.expander("Where the standing checker is wrong"):
+            counterexamples(session, standing, verification, key)
     for number, one in enumerate(tried, 1):
         show_round(session, number, one, key, last=number == len(tried))
     base = session.proposal(tried[-1].proposal) if tried else standing

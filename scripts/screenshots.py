@@ -53,7 +53,9 @@ def main() -> None:
                 context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
                 page = context.new_page()
                 for name in options.pages:
-                    page.goto(f"{options.url}/{'' if name == 'home' else name}?session={options.session}&{options.query}")
+                    page.goto(
+                        f"{options.url}/{'' if name == 'home' else name}?session={options.session}&{options.query}"
+                    )
                     settle(page)
                     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                     page.set_viewport_size({"width": width, "height": min(max(900, height + 40), 4000)})

@@ -105,6 +105,7 @@ def carry_on(
     Raises:
         VlmError, BudgetSpent, Cancelled: as they say. The answers so far are kept.
     """
+    dialogue = dialogues.read(dialogue.folder)
     if dialogue.proposal is not None:
         return session.proposal(dialogue.proposal)
     vlm = connect(session, dialogue.header.vlm, server, key)
@@ -134,6 +135,7 @@ def answer_by_hand(session: Session, dialogue: Dialogue, text: str, model: str =
     """
     from vlmcar_core.vlms import clipboard
 
+    dialogue = dialogues.read(dialogue.folder)
     question = due(dialogue)
     if not text.strip():
         raise BadInput("the answer is empty; paste what the chat page answered")

@@ -20,7 +20,7 @@ from typing import Any
 
 from vlmcar_core import files, questions, records
 from vlmcar_core.dialogue import Brief, Case, Exchange, Message, Question, Reply, Spent
-from vlmcar_core.errors import DamagedFile
+from vlmcar_core.errors import ChangedElsewhere, DamagedFile
 from vlmcar_core.store import Listing, Session, now
 from vlmcar_core.types import Frame
 
@@ -168,10 +168,19 @@ def spent(session: Session) -> Spent:
 
 
 def add(dialogue: Dialogue, exchange: Exchange) -> Dialogue:
-    """Keep a question and its answer; returns the conversation with it."""
+    """Keep a question and its answer; returns the conversation with it.
+
+    Raises:
+        ChangedElsewhere: somebody else has kept one in its place meanwhile.
+    """
     path = dialogue.folder / f"{len(dialogue.exchanges):03d}-{exchange.stage}.json"
     kept = dataclasses.replace(exchange, created=now())
-    files.add_json(path, asdict(kept))
+    try:
+        files.add_json(path, asdict(kept))
+    except FileExistsError as error:
+        raise ChangedElsewhere(
+            f"dialogue {dialogue.number} was answered in another tab or by a command meanwhile; look at it again"
+        ) from error
     (dialogue.folder / PARTIAL).unlink(missing_ok=True)
     return dataclasses.replace(dialogue, exchanges=(*dialogue.exchanges, kept))
 

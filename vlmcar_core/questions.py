@@ -40,8 +40,8 @@ def title(stage: str, titles: Sequence[str] = ()) -> str:
     """A stage's name for people."""
     if stage.startswith(CHECK_STAGE):
         number = int(stage.removeprefix(CHECK_STAGE))
-        name = f": {titles[number - 1]}" if number <= len(titles) else ""
-        return f"3.{number} How would you know the task is done?{name}"
+        name = f"{titles[number - 1]}: how" if number <= len(titles) else "How"
+        return f"3.{number} {name} would you know the task is done?"
     return {
         GOAL_STAGE: "1 What do you think the final goal is?",
         SUBTASKS_STAGE: "2 What tasks the agent must complete to achieve the goal?",
