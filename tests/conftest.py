@@ -1,5 +1,6 @@
 """Shared by all tests: small real values, made once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, Frame, Proposal, Source, SubTask, Task, Trajectory
+
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+"""No test, and no process that one starts, looks into the keyring of whoever runs it."""
 
 ALWAYS = "def check(initial, current):\n    return True\n"
 NEVER = "def check(initial, current):\n    return False\n"

@@ -170,7 +170,7 @@ def test_a_schema_is_asked_for_and_done_without_where_it_is_refused(tmp_path: Pa
     with serving(session, "--fault", "no-schema*") as replay:
         dialogue = authoring.begin(session, Wish(replay.server()))
         authoring.carry_on(session, dialogue, replay.server())
-        assert [request["schema"] for request in replay.requests] == [True, *[False] * 5]
+        assert [request["schema"] for request in replay.requests] == [True, True, *[False] * 5]
     asked = dialogues.read(dialogue.folder).exchanges[0].messages[-1].text
     assert "JSON" not in asked and "one sentence and nothing else" in asked
 

@@ -78,6 +78,11 @@ class Meter:
             raise BudgetSpent(
                 f"the budget of ${budget.money:g} is spent (${spent.money:.4f}); what was answered is kept"
             )
+        if budget.tokens is not None and spent.uncounted:
+            raise BudgetSpent(
+                f"the budget is {budget.tokens:,} tokens, and the server does not say how many {spent.uncounted} answers "
+                "took: set no budget, or one in dollars with a price; what was answered is kept"
+            )
         if budget.tokens is not None and spent.tokens >= budget.tokens:
             raise BudgetSpent(
                 f"the budget of {budget.tokens:,} tokens is spent ({spent.tokens:,}); what was answered is kept"
@@ -106,7 +111,7 @@ def converse(
         try:
             reply = _answered(dialogue, question, vlm, server, _staged(dialogue, question, progress))
         except BadRequest as error:
-            if question.schema is None or not _is_about_schema(str(error)):
+            if question.schema is None or "schema" not in str(error):
                 raise
             dialogue = dialogues.adapt(dialogue, structured=False)
             continue
@@ -122,11 +127,11 @@ def converse(
 
 def keep(dialogue: Dialogue, question: Question, reply: Reply, frames: Frames) -> Dialogue:
     """Read an answer, try what code it holds, and keep it with what is wrong with it."""
-    problem = _cut(reply) or problem_of(question.stage, reply.text, dialogue.exchanges, frames)
+    problem = _cut(reply) or problem_of(dialogue, question.stage, reply.text, frames)
     return dialogues.add(dialogue, Exchange(question.stage, question.attempt, question.messages, reply, problem))
 
 
-def problem_of(stage: str, text: str, exchanges: tuple[Exchange, ...], frames: Frames) -> str:
+def problem_of(dialogue: Dialogue, stage: str, text: str, frames: Frames) -> str:
     """Why an answer cannot be used, in words for the model; empty where it can.
 
     Raises:
@@ -139,7 +144,7 @@ def problem_of(stage: str, text: str, exchanges: tuple[Exchange, ...], frames: F
     if isinstance(answer, SubTasksAnswer) and answer.code:
         return _refused(answer.code, but=("contract",))
     if isinstance(answer, CheckAnswer):
-        source = questions.source(stage, answer.code, exchanges)
+        source = questions.source(dialogue.header.brief, stage, answer.code, dialogue.exchanges)
         return _refused(source) or _fails(source, frames)
     return ""
 
@@ -149,7 +154,7 @@ def proposal(dialogue: Dialogue, frames: Frames) -> Proposal:
     doubts = {}
     for stage, answer in questions.readings(dialogue.exchanges).items():
         if isinstance(answer, CheckAnswer):
-            source = questions.source(stage, answer.code, dialogue.exchanges)
+            source = questions.source(dialogue.header.brief, stage, answer.code, dialogue.exchanges)
             doubts[stage] = _doubt(_tried(source, frames))
     made = questions.proposal(dialogue.header.brief, dialogue.exchanges, doubts)
     return dataclasses.replace(
@@ -240,12 +245,6 @@ def _staged(dialogue: Dialogue, question: Question, progress: Progress) -> Calla
         progress(stages.index(question.stage), len(stages), f"{name}: {message}")
 
     return told
-
-
-def _is_about_schema(message: str) -> bool:
-    return any(
-        word in message.lower() for word in ("response_format", "json_schema", "schema", "structured", "grammar")
-    )
 
 
 def _cut(reply: Reply) -> str:

@@ -142,7 +142,7 @@ def answer_by_hand(session: Session, dialogue: Dialogue, text: str, model: str =
     if len(text) > ANSWER_LIMIT:
         raise BadInput(f"the answer has {len(text):,} characters; at most {ANSWER_LIMIT:,} are read")
     signed = model.strip() or (dialogue.exchanges[-1].reply.model if dialogue.exchanges else clipboard.SIGNED)
-    reply = Reply(text, signed, 0.0, money=0.0)
+    reply = Reply(text, signed, 0.0, prompt_tokens=0, answer_tokens=0, money=0.0)
     kept = asking.keep(dialogue, question, reply, frames_of(dialogue))
     if kept.exchanges[-1].problem or questions.next_question(kept.header.brief, kept.exchanges, kept.pictures):
         return kept

@@ -196,7 +196,8 @@ class Accounts:
             spent.seconds * share,
             round(spent.tokens * share),
             spent.money * share,
-            spent.unpriced,
+            round(spent.unpriced * share),
+            round(spent.uncounted * share),
         )
 
 

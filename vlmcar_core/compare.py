@@ -37,6 +37,7 @@ BUILTIN = "builtin"
 
 REPEATS_MAX, CELLS_MAX = 100, 1000
 FILE, TASKS, CELLS, ROWS = "comparison.json", "tasks", "cells", "rows"
+STOPPED = ".stopped-"
 
 
 @dataclass(frozen=True)
@@ -275,10 +276,7 @@ def run(comparison: Comparison, progress: Progress = silent) -> Comparison:
     plan, folder = comparison.plan, comparison.folder
     done = {(row.model, row.task, row.repeat) for row in comparison.rows}
     cells = [cell for cell in plan.cells if cell not in done]
-    spent = Spent(
-        tokens=sum(row.tokens for row in comparison.rows), money=sum(row.money or 0 for row in comparison.rows)
-    )
-    meter = Meter(plan.budget, spent)
+    meter = Meter(plan.budget, _spent(folder))
     bases = {task: _base(folder, task, plan, progress) for task in dict.fromkeys(task for _, task, _ in cells)}
     lock, finished = threading.Lock(), [len(done)]
     stop: list[VlmcarError] = []
@@ -311,7 +309,7 @@ def run(comparison: Comparison, progress: Progress = silent) -> Comparison:
 def _cell(folder: Path, plan: Plan, base: Session, cell: tuple[str, str, int], meter: Meter, progress: Progress) -> Row:
     model, task, repeat = cell
     place = f"{plan.models.index(model):02d}-{plan.tasks.index(task):02d}-{repeat:02d}"
-    name = f"{place}-{_name(model)}-{_name(task)}"[:64].rstrip("-.")
+    name = f"{place}-{_name(model)}-{_name(task)}"[:48].rstrip("-.")
     session = _copy(base, folder / CELLS, name)
     server = None if model == BUILTIN else _server(plan.server, model)
     at_first, rounds, failure, began = "failed", 0, "", time.monotonic()
@@ -364,6 +362,12 @@ def _row(session: Session, cell: tuple[str, str, int], failure: str, at_first: s
     )
 
 
+def _spent(folder: Path) -> Spent:
+    """What all cells cost, the stopped ones among them."""
+    found = (candidates.accounts(Session(path)).spent for path in (folder / CELLS).glob("*") if path.is_dir())
+    return sum(found, Spent())
+
+
 def _check_task(root: Path, task: str) -> None:
     if task in sessions(root).items:
         session = Session.open(root, task)
@@ -392,10 +396,11 @@ def _base(folder: Path, task: str, plan: Plan, progress: Progress) -> Session:
 
 
 def _copy(base: Session, root: Path, name: str) -> Session:
-    """A session of its own with the same task, frames and trajectories; the files of trajectories are shared."""
+    """A session of its own with the same task, frames and trajectories; the files of trajectories are shared. One that
+    was stopped before is put aside: what it cost still counts."""
     target = root / name
     if target.is_dir():
-        shutil.rmtree(target)
+        target.rename(root / f"{name}{STOPPED}{len(list(root.glob(f'{name}{STOPPED}*')))}")
     target.mkdir(parents=True)
     shutil.copytree(base.folder / "frames", target / "frames")
     (target / "trajectories").mkdir()

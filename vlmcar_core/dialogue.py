@@ -167,6 +167,9 @@ class Spent:
     unpriced: int = 0
     """Answers whose money is not known, and so not in `money`."""
 
+    uncounted: int = 0
+    """Answers whose server did not say how many tokens, and so not in `tokens`."""
+
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(
             self.answers + other.answers,
@@ -174,22 +177,30 @@ class Spent:
             self.tokens + other.tokens,
             self.money + other.money,
             self.unpriced + other.unpriced,
+            self.uncounted + other.uncounted,
         )
 
     @property
     def words(self) -> str:
         """Answers, tokens, seconds and money, in one line."""
-        money = f"${self.money:.4f}"
-        if self.unpriced:
-            lacking = "all" if self.unpriced == self.answers else f"{self.unpriced}"
-            money = f"{lacking} without a price" if lacking == "all" else f"{money} and {lacking} without a price"
         answers = "1 answer" if self.answers == 1 else f"{self.answers} answers"
-        return f"{answers}, {self.tokens:,} tokens, {self.seconds:.1f} s, {money}"
+        tokens = _sum(f"{self.tokens:,} tokens", self.uncounted, self.answers, "tokens not told")
+        return f"{answers}, {tokens}, {self.seconds:.1f} s, " + _sum(
+            f"${self.money:.4f}", self.unpriced, self.answers, "price not known"
+        )
 
     @classmethod
     def of(cls, reply: Reply) -> "Spent":
+        counted = reply.prompt_tokens is not None and reply.answer_tokens is not None
         tokens = (reply.prompt_tokens or 0) + (reply.answer_tokens or 0)
-        return cls(1, reply.seconds, tokens, reply.money or 0.0, int(reply.money is None))
+        return cls(1, reply.seconds, tokens, reply.money or 0.0, int(reply.money is None), int(not counted))
+
+
+def _sum(known: str, lacking: int, total: int, why: str) -> str:
+    """A sum, and of how many it is not known."""
+    if lacking and lacking == total:
+        return why
+    return f"{known} ({lacking} more: {why})" if lacking else known
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,14 @@ def objects(exchanges: Sequence[Exchange]) -> str:
     return found.code if isinstance(found, SubTasksAnswer) else ""
 
 
-def source(stage: str, code: str, exchanges: Sequence[Exchange]) -> str:
-    """The whole source of the checker that an answer's code is, or is a part of."""
-    return code if stage == REPAIR_STAGE else reading.joined(objects(exchanges), code)
+def source(brief: Brief, stage: str, code: str, exchanges: Sequence[Exchange]) -> str:
+    """The whole source of the checker that an answer's code is, or is a part of: where it calls `identify_*` functions
+    that it does not define, those of the sub-tasks' answer, or of the checker that it mends, are put first."""
+    if stage == REPAIR_STAGE:
+        assert brief.previous is not None
+        before = next(step.checker.source for step in brief.previous.steps if step.key == brief.repair)
+        return reading.joined(before, code)
+    return reading.joined(objects(exchanges), code)
 
 
 def proposal(brief: Brief, exchanges: Sequence[Exchange], doubts: Mapping[str, str]) -> Proposal:
@@ -117,7 +122,7 @@ def proposal(brief: Brief, exchanges: Sequence[Exchange], doubts: Mapping[str, s
     def checker(stage: str) -> tuple[str, str]:
         answer = found[stage]
         assert isinstance(answer, CheckAnswer)
-        return source(stage, answer.code, exchanges), doubts.get(stage, "")
+        return source(brief, stage, answer.code, exchanges), doubts.get(stage, "")
 
     if brief.repair:
         assert brief.previous is not None

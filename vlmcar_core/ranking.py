@@ -16,7 +16,7 @@ ORDER: tuple[Judgement, ...] = ("accepted", "undecided", "rejected")
 NEAR_FRAMES = 1
 """Two checkers that first fire within so many frames of each other, on every expert, watch the same sub-task."""
 
-ALIKE_WORDS = 0.5
+ALIKE_WORDS = 0.6
 """Where neither fires on any expert, titles that share so much of their words name the same sub-task."""
 
 Fires = Mapping[str, Sequence[int | None]]
@@ -109,26 +109,46 @@ def choices(
         verifications: by the number of the proposal.
         fires: when each checker first fired on each expert, the experts in one order.
     """
-    found: dict[str, list[Choice]] = {}
-    for step in base.steps:
-        same = [
-            Choice(other.number, candidate, checker_score(candidate, verifications[other.number]))
-            for other in proposals
-            if other.number is not None and other.number in verifications
-            for candidate in (other.subtasks if step is not base.goal else (other.goal,))
-            if (other is base and candidate is step) or _same(step, candidate, fires, goal=step is base.goal)
-        ]
-        found[step.key] = sorted(same, key=lambda choice: (choice.score.order, choice.proposal))
-    return found
+    found: dict[str, list[Choice]] = {step.key: [] for step in base.steps}
+    for other in proposals:
+        if other.number is None or other.number not in verifications:
+            continue
+        for candidate in other.steps:
+            same = candidate if other is base else _watched(candidate, other, base, fires)
+            if same is not None:
+                score = checker_score(candidate, verifications[other.number])
+                found[same.key].append(Choice(other.number, candidate, score))
+    return {
+        key: sorted(options, key=lambda choice: (choice.score.order, choice.proposal)) for key, options in found.items()
+    }
 
 
-def _same(one: SubTask, other: SubTask, fires: Fires, goal: bool) -> bool:
-    if goal or one.checker.digest == other.checker.digest:
-        return True
-    here, there = fires.get(one.checker.digest, ()), fires.get(other.checker.digest, ())
-    if any(frame is not None for frame in here):
-        return len(here) == len(there) and all(map(_near, here, there))
-    return _alike(one.title, other.title)
+def _watched(candidate: SubTask, other: Proposal, base: Proposal, fires: Fires) -> SubTask | None:
+    """Which of `base`'s sub-tasks a checker of another proposal watches: of those whose checkers fire near to it, or
+    never fire and are called alike, the one that is called alike, else the nearest."""
+    if candidate is other.goal:
+        return base.goal
+    there = fires.get(candidate.checker.digest, ())
+    options: list[tuple[bool, int, int]] = []
+    for number, step in enumerate(base.subtasks):
+        here, alike = fires.get(step.checker.digest, ()), _alike(step.title, candidate.title)
+        gap = _gap(here, there)
+        if gap is not None or (alike and not any(map(_fired, here))):
+            options.append((not alike, gap or 0, number))
+    return base.subtasks[min(options)[2]] if options else None
+
+
+def _fired(frame: int | None) -> bool:
+    return frame is not None
+
+
+def _gap(here: Sequence[int | None], there: Sequence[int | None]) -> int | None:
+    """Frames between the first fires of two checkers, over all experts; None where they do not watch the same."""
+    if len(here) != len(there) or not any(map(_fired, here)) or not all(map(_near, here, there)):
+        return None
+    return sum(
+        abs(one - other) for one, other in zip(here, there, strict=True) if one is not None and other is not None
+    )
 
 
 def _near(one: int | None, other: int | None) -> bool:

@@ -82,8 +82,10 @@ def wanting(proposal: Proposal, verification: Verification) -> list[str]:
 
 
 def wrongs(verification: Verification, key: str) -> tuple[Wrong, ...]:
-    """Where a checker was wrong; where it was not and the whole was, the whole's."""
-    return verification.verdict(key).wrong or verification.wrong
+    """Where a checker was wrong; where none of them was and the whole is wrong all the same, the whole's."""
+    if any(verdict.wrong for verdict in verification.verdicts):
+        return verification.verdict(key).wrong
+    return verification.wrong
 
 
 def compare(before: Verification, after: Verification, key: str) -> Compared:
@@ -92,7 +94,7 @@ def compare(before: Verification, after: Verification, key: str) -> Compared:
     failed = {item.trajectory for item in wrongs(before, key)} & common
     wrong = {item.trajectory for item in after.verdict(key).wrong} & common
     whole_before, whole_after = ({item.trajectory for item in one.wrong} & common for one in (before, after))
-    if not before.verdict(key).wrong:
+    if not any(verdict.wrong for verdict in before.verdicts):
         wrong |= whole_after
     newly_whole = whole_after - whole_before
     broken = (wrong - failed) | newly_whole

@@ -347,7 +347,7 @@ class Handler(BaseHTTPRequestHandler):
             "context": Refused(400, "This model's maximum context length is 4096 tokens.", "context_length_exceeded"),
             "no-vision": Refused(400, "image input is not supported by this model"),
             "one-image": Refused(400, "At most 1 image(s) may be provided in one request."),
-            "no-schema": Refused(400, "response_format of type json_schema is not supported"),
+            "no-schema": Refused(400, "response_format is not supported"),
             "no-stream-options": Refused(400, "stream_options is not supported"),
         }
         if fault.name in plain:

@@ -53,6 +53,11 @@ def short(text: str, limit: int = QUOTED_CHARS) -> str:
     return line[: limit - 1] + "…" if len(line) > limit else line
 
 
+def about_schema(words: str) -> bool:
+    """Whether a complaint is about the schema that an answer is to keep. Some servers send it as a fault of theirs."""
+    return bool(re.search(r"response_?format|json_schema|structured.?output|grammar", words, re.IGNORECASE))
+
+
 def explained(error: Exception, server: Server, key: Key) -> VlmError:
     """Our error for what the client raised; the key is in none of them."""
     if isinstance(error, VlmError):
@@ -127,6 +132,8 @@ def _refused(status: int, words: str, error: openai.APIStatusError | None, serve
     said = f"HTTP {status}: {words}" if words else f"HTTP {status}"
     if status == 402 or NO_CREDIT.search(words):
         return QuotaSpent(f"the account at {server.base_url} has no credit left ({said}); add some, or use another key")
+    if about_schema(words):
+        return BadRequest(f"{server.title} does not take a schema for its answer ({said})")
     if status in (401, 403):
         return _wrong_key(said, server, key)
     if status == 429:
@@ -141,7 +148,7 @@ def _refused(status: int, words: str, error: openai.APIStatusError | None, serve
 def _bad_request(status: int, words: str, said: str, server: Server) -> VlmError:
     if TOO_LONG.search(words):
         return _too_long(server, said)
-    if "response_format" not in words and PICTURES.search(words) and NOT_TAKEN.search(words):
+    if PICTURES.search(words) and NOT_TAKEN.search(words):
         return NoVision(
             f"{server.title} does not take these pictures ({said}); choose a model with vision, or, where it takes "
             "only one picture, send both frames side by side"

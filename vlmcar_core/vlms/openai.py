@@ -6,7 +6,7 @@ Every fault is turned into one of our errors, with what to do about it; whoever 
 import base64
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -155,14 +155,15 @@ class OpenAiVlm:
         if server.temperature is not None and "temperature" not in without:
             request["temperature"] = server.temperature
         if question.schema is not None:
-            kept = {"name": "answer", "strict": True, "schema": dict(question.schema)}
-            request["response_format"] = {"type": "json_schema", "json_schema": kept}
+            request["response_format"] = _form(question.schema, bare="json_schema" in without)
         return request
 
     def _adapted(self, message: str, request: dict[str, Any]) -> bool:
         """Leave out the setting that a server's complaint names; False where it names none that may be left out."""
         sent = [name for name in (*self._limits, "temperature") if name in request]
         named = [name for name in (*sent, "stream_options", "detail") if name in message and name not in self._without]
+        if "response_format" in request and "json_schema" not in self._without and _faults.about_schema(message):
+            named = ["json_schema"]
         with self._lock:
             self._without.update(named[:1])
         return bool(named)
@@ -192,6 +193,13 @@ def _parts(message: Message, question: Question, server: Server, plain: bool) ->
         url = "data:image/png;base64," + base64.b64encode(question.pictures[name]).decode()
         detail = {} if plain or server.detail == "auto" else {"detail": server.detail}
         yield {"type": "image_url", "image_url": {"url": url, **detail}}
+
+
+def _form(schema: Mapping[str, Any], bare: bool) -> dict[str, Any]:
+    """The wish for JSON: by OpenAI's name for a schema, or the older one, to which llama.cpp's servers add a schema."""
+    if bare:
+        return {"type": "json_object", "schema": dict(schema)}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def _tokens(usage: Any) -> tuple[int | None, int | None]:
