@@ -11,7 +11,7 @@ from vlmcar_core.errors import BadInput, DamagedFile, VlmError
 from vlmcar_core.servers import PRESETS, Server
 from vlmcar_studio import asking, widgets
 
-LISTED = "listed-models"
+LISTED, TESTED = "listed-models", "tested-model"
 ROOT = pipeline.default_root()
 
 
@@ -99,23 +99,24 @@ def model(server: Server) -> None:
             return
         st.rerun()
     if right.button("Test connection", icon=":material/visibility:", width="stretch", disabled=not server.model):
-        test(server)
+        with st.spinner("Sending a tiny picture of four colours …"):
+            st.session_state[TESTED] = (server, *test(server))
+    tested = st.session_state.get(TESTED)
+    if tested and tested[0] == server:
+        (st.success if tested[1] else st.error)(widgets.plain(tested[2]))
 
 
-def test(server: Server) -> None:
-    """Does it answer, and does it see?"""
+def test(server: Server) -> tuple[bool, str]:
+    """Does it answer, and does it see? And in words."""
     from vlmcar_core import eyes
     from vlmcar_core.vlms import openai
 
     patient = dataclasses.replace(server, silence_seconds=min(server.silence_seconds, 60.0))
     try:
-        with st.spinner("Sending a tiny picture of four colours …"):
-            found = eyes.eye_test(openai.OpenAiVlm(patient, asking.key(server), prices.load(ROOT)))
+        found = eyes.eye_test(openai.OpenAiVlm(patient, asking.key(server), prices.load(ROOT)))
     except (VlmError, BadInput) as error:
-        st.error(str(error))
-        return
-    text = widgets.plain(eyes.verdict(found, server))
-    (st.success if found.sees else st.error)(text)
+        return False, str(error)
+    return found.sees, eyes.verdict(found, server)
 
 
 def _pictures(server: Server, column: DeltaGenerator) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
 from vlmcar_studio.server import ROUTER
 
-PAGES = ("home", "task", "record", "propose", "review", "verify", "train", "report")
+PAGES = (
+    *("home", "task", "record", "propose", "candidates", "review", "verify", "repair", "train", "report"),
+    *("models", "compare"),
+)
 LONG = "a-session-with-a-name-that-is-as-long-as-a-name-may-be-in-the-app"[:64]
 
 
@@ -89,7 +92,7 @@ def test_a_name_that_cannot_be_is_refused_with_the_reason(root: Path) -> None:
 def test_the_built_in_proposer_is_named_as_no_vlm(root: Path) -> None:
     framed(root)
     app = opened("propose", "red")
-    assert "built-in, no VLM" in labelled(app, "Proposer").options
+    assert "Built-in, no VLM" in app.segmented_control[0].options
     assert "It uses no model" in said(app)
 
 

@@ -80,8 +80,8 @@ class Meter:
             )
         if budget.tokens is not None and spent.uncounted:
             raise BudgetSpent(
-                f"the budget is {budget.tokens:,} tokens, and the server does not say how many {spent.uncounted} answers "
-                "took: set no budget, or one in dollars with a price; what was answered is kept"
+                f"the budget is {budget.tokens:,} tokens, and the server does not say how many {spent.uncounted} "
+                "answers took: set no budget, or one in dollars with a price; what was answered is kept"
             )
         if budget.tokens is not None and spent.tokens >= budget.tokens:
             raise BudgetSpent(

@@ -97,7 +97,7 @@ def paste(session: Session, dialogue: Dialogue) -> Dialogue | None:
             column.download_button("Download", data, name, "image/png", key=f"download-{dialogue.number}-{name}")
     st.markdown(f"**{3 if shown else 2}. Paste what it answered**")
     place = f"{dialogue.number}-{len(dialogue.exchanges)}"
-    text = st.text_area("Answer", key=f"pasted-{place}", height=200, label_visibility="collapsed")
+    text = st.text_area("Pasted answer", key=f"pasted-{place}", height=200, label_visibility="collapsed")
     model = st.text_input(
         "Which model answered (for the history)",
         value=last.reply.model if last is not None else "",

@@ -113,16 +113,20 @@ def live(session: Session, stage: str) -> None:
 
 
 def history(session: Session, key: str, repair: bool = False) -> Dialogue | None:
-    """Choose one of the session's conversations and show it; the choice stands in the URL."""
+    """Choose one of the session's conversations and show it; the choice stands in the URL. A new one goes first."""
     listing = dialogues.dialogues(session)
     widgets.problems(listing.problems)
     items = {item.number: item for item in listing.items if bool(item.header.brief.repair) == repair}
     if not items:
         return None
-    asked = st.query_params.get("dialogue", "")
     numbers = list(reversed(items))
+    known = st.session_state.get(f"{key}-{session.name}", len(numbers))
+    st.session_state[f"{key}-{session.name}"] = len(numbers)
+    asked = st.query_params.get("dialogue", "") if len(numbers) == known else ""
     index = numbers.index(int(asked)) if asked.isdecimal() and int(asked) in items else 0
-    number = st.selectbox("Conversation", numbers, index=index, format_func=lambda n: label(items[n]), key=key)
+    number = st.selectbox(
+        "Conversation", numbers, index=index, format_func=lambda n: label(items[n]), key=f"{key}-{len(numbers)}"
+    )
     if str(number) != asked:
         st.query_params["dialogue"] = str(number)
     show(items[number])
