@@ -100,8 +100,8 @@ with st.container(border=True):
     adopting(session, found)
 st.subheader("Merge the best checkers")
 st.caption(
-    "Checkers of different candidates watch the same sub-task when they first fire within a frame of each other on "
-    "every expert; where none fires, when their titles are alike."
+    "Checkers of different candidates watch the same sub-task when their titles are alike, or when they first fire "
+    "within a frame of each other on every expert."
 )
 try:
     merging(session, found)

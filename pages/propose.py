@@ -4,7 +4,7 @@ import dataclasses
 
 import streamlit as st
 
-from vlmcar_core import authoring, pipeline
+from vlmcar_core import authoring, pipeline, plugins
 from vlmcar_core.authoring import Wish
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
 from vlmcar_core.servers import Server
@@ -24,7 +24,7 @@ WAYS = {
 def show(proposal: Proposal) -> None:
     st.subheader(f"Proposal {proposal.number}")
     reason = f" · {widgets.plain(proposal.reason)}" if proposal.reason else ""
-    st.caption(f"by {widgets.plain(proposal.author)} · {proposal.created}{reason}")
+    st.caption(f"by {widgets.plain(proposal.author)} · {widgets.plain(proposal.created)}{reason}")
     st.markdown(f"**Goal.** {widgets.plain(proposal.goal.title)}")
     for doubt in proposal.doubts:
         st.warning(f"Doubt: {widgets.plain(doubt)}", icon=":material/help:")
@@ -56,7 +56,7 @@ def builtin(session: Session, busy: bool) -> None:
         st.rerun()
 
 
-def model(session: Session, busy: bool) -> None:
+def model(session: Session, busy: bool, vlm: str = "openai") -> None:
     server = asking.server()
     ready = asking.summary(server)
     said = hint()
@@ -68,7 +68,7 @@ def model(session: Session, busy: bool) -> None:
     with st.expander("Prompts"):
         prompts.edit(session)
     if st.button("Ask the model", type="primary", icon=":material/forum:", disabled=busy or not ready):
-        arguments = ["--proposer", "openai", "--hint", said, *asking.budget_arguments(budget)]
+        arguments = ["--proposer", vlm, "--hint", said, *asking.budget_arguments(budget)]
         if count > 1:
             arguments += ["--candidates", str(int(count)), "--concurrency", str(int(at_once))]
         asking.start(session, "propose", arguments, server)
@@ -144,16 +144,19 @@ if session.goal is None:
     st.stop()
 job = pipeline.current_job(session, "propose")
 busy = job is not None and job.running
-ways = list(WAYS)
+added = {name: plugins.load("vlms", name).TITLE for name in plugins.names("vlms") if name not in WAYS}
+names = WAYS | added
+ways = list(names)
 asked = st.query_params.get("by", "")
 way = st.segmented_control(
-    "Who proposes", ways, default=asked if asked in ways else "builtin", format_func=lambda name: WAYS[name], key="way"
+    "Who proposes", ways, default=asked if asked in ways else "builtin", format_func=lambda name: names[name], key="way"
 )
 way = way or "builtin"
 if asked != way:
     st.query_params["by"] = way
 try:
-    {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}[way](session, busy)
+    shown = {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}.get(way)
+    shown(session, busy) if shown else model(session, busy, way)
 except (BadInput, UnknownName, DamagedFile) as error:
     st.error(str(error))
 if busy:

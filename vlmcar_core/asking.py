@@ -100,13 +100,15 @@ class Frames:
 def converse(
     dialogue: Dialogue, vlm: Vlm, server: Server, frames: Frames, meter: Meter, progress: Progress
 ) -> Dialogue:
-    """Ask until everything is answered; returns the conversation with all its answers.
+    """Ask until everything is answered; returns the conversation with all its answers. What could not be used before is
+    forgiven: each question may be asked as often as the settings say from now on.
 
     Raises:
         VlmError: the model or its server did not answer as it should, and asking again did not help.
         BudgetSpent, Cancelled: as they say. Whatever is raised, the answers so far are kept.
     """
-    while (question := dialogue.question) is not None:
+    since = len(dialogue.exchanges)
+    while (question := _next(dialogue, since)) is not None:
         meter.check()
         try:
             reply = _answered(dialogue, question, vlm, server, _staged(dialogue, question, progress))
@@ -123,6 +125,10 @@ def converse(
         meter.add(reply)
         dialogue = keep(dialogue, question, reply, frames)
     return dialogue
+
+
+def _next(dialogue: Dialogue, since: int) -> Question | None:
+    return questions.next_question(dialogue.header.brief, dialogue.exchanges, dialogue.pictures, since)
 
 
 def keep(dialogue: Dialogue, question: Question, reply: Reply, frames: Frames) -> Dialogue:

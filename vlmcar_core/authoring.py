@@ -109,8 +109,7 @@ def carry_on(
     if dialogue.proposal is not None:
         return session.proposal(dialogue.proposal)
     vlm = connect(session, dialogue.header.vlm, server, key)
-    failed = len(dialogue.exchanges) - len({done.stage for done in dialogue.exchanges if not done.problem})
-    dialogue = dialogues.adapt(dialogue, tries=server.tries + failed)
+    dialogue = dialogues.adapt(dialogue, tries=server.tries)
     done = asking.converse(dialogue, vlm, server, frames_of(dialogue), meter or Meter(), progress)
     return _finish(session, done)
 
@@ -152,8 +151,8 @@ def answer_by_hand(session: Session, dialogue: Dialogue, text: str, model: str =
 
 def due(dialogue: Dialogue) -> Question:
     """The question that a person is to carry, as often as it takes. Raises `BadInput` where none is due."""
-    brief = dataclasses.replace(dialogue.header.brief, tries=len(dialogue.exchanges) + 1)
-    question = questions.next_question(brief, dialogue.exchanges, dialogue.pictures)
+    said = dialogue.exchanges
+    question = questions.next_question(dialogue.header.brief, said, dialogue.pictures, since=len(said))
     if question is None:
         raise BadInput(f"dialogue {dialogue.number} is answered throughout; begin another one")
     return question

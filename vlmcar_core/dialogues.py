@@ -76,6 +76,11 @@ class Dialogue:
         return str(self.header.settings.get("model") or self.header.vlm)
 
     @property
+    def changed(self) -> float:
+        """Unix time at which something was last written in it, seconds."""
+        return max(path.stat().st_mtime for path in (self.folder, *self.folder.glob("*.*")))
+
+    @property
     def pictures(self) -> dict[str, bytes]:
         """Name to PNG."""
         return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*.png"))}

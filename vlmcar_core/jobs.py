@@ -193,21 +193,13 @@ class Reporter:
             if self.cancelled:
                 raise Cancelled("stopped by a person; what was done so far is kept")
 
-    def note(self, result: dict[str, Any]) -> None:
-        """What is known already of what it finds, for the one who looks on."""
-        with self._lock:
-            self._status.update(result=result)
-        self._write()
-
     @property
     def cancelled(self) -> bool:
         return (self.folder / CANCEL).exists()
 
     def finish(self, state: State, message: str, result: dict[str, Any] | None = None) -> None:
         with self._lock:
-            self._status.update(state=state, message=message)
-            if result is not None or state == "success":
-                self._status.update(result=result or {})
+            self._status.update(state=state, message=message, result=result or {})
         self._write()
 
     def _write(self) -> None:

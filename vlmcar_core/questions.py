@@ -69,13 +69,16 @@ def stages(brief: Brief, exchanges: Sequence[Exchange]) -> list[str]:
     return [GOAL_STAGE, SUBTASKS_STAGE, *checks, GOAL_CHECK_STAGE]
 
 
-def next_question(brief: Brief, exchanges: Sequence[Exchange], pictures: Mapping[str, bytes]) -> Question | None:
+def next_question(
+    brief: Brief, exchanges: Sequence[Exchange], pictures: Mapping[str, bytes], since: int = 0
+) -> Question | None:
     """What is to be asked now; None where everything is answered.
 
     Args:
         brief: what it is about.
         exchanges: what was asked and answered so far.
         pictures: name to PNG, of all that the messages may show.
+        since: failures among so many exchanges at the beginning are forgiven: they do not count against the tries.
 
     Raises:
         Unreadable: the answers to the stage that is due could not be used, as often as they may be asked for.
@@ -85,7 +88,7 @@ def next_question(brief: Brief, exchanges: Sequence[Exchange], pictures: Mapping
     if stage is None:
         return None
     failed = [done for done in exchanges if done.stage == stage]
-    if len(failed) >= brief.tries:
+    if sum(done.stage == stage for done in exchanges[since:]) >= brief.tries:
         raise Unreadable(
             f"“{title(stage, titles(exchanges))}” was asked {len(failed)} times and no answer could be used; "
             f"the last: {failed[-1].problem}. The answers are kept; go on to ask it again, or change the model"

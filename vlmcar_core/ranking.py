@@ -14,10 +14,10 @@ from vlmcar_core.verdicts import Verification, judge_checker, judge_whole, upper
 
 ORDER: tuple[Judgement, ...] = ("accepted", "undecided", "rejected")
 NEAR_FRAMES = 1
-"""Two checkers that first fire within so many frames of each other, on every expert, watch the same sub-task."""
+"""Two checkers that first fire within so many frames of each other, on every expert, may watch the same sub-task."""
 
 ALIKE_WORDS = 0.6
-"""Where neither fires on any expert, titles that share so much of their words name the same sub-task."""
+"""Titles that share so much of their words name the same sub-task."""
 
 Fires = Mapping[str, Sequence[int | None]]
 """Digest of a checker to the frame of its first fire on each expert, None where it did not."""
@@ -124,16 +124,15 @@ def choices(
 
 
 def _watched(candidate: SubTask, other: Proposal, base: Proposal, fires: Fires) -> SubTask | None:
-    """Which of `base`'s sub-tasks a checker of another proposal watches: of those whose checkers fire near to it, or
-    never fire and are called alike, the one that is called alike, else the nearest."""
+    """Which of `base`'s sub-tasks a checker of another proposal watches: one that is called alike, else the one whose
+    checker fires nearest to it."""
     if candidate is other.goal:
         return base.goal
     there = fires.get(candidate.checker.digest, ())
     options: list[tuple[bool, int, int]] = []
     for number, step in enumerate(base.subtasks):
-        here, alike = fires.get(step.checker.digest, ()), _alike(step.title, candidate.title)
-        gap = _gap(here, there)
-        if gap is not None or (alike and not any(map(_fired, here))):
+        alike, gap = _alike(step.title, candidate.title), _gap(fires.get(step.checker.digest, ()), there)
+        if alike or gap is not None:
             options.append((not alike, gap or 0, number))
     return base.subtasks[min(options)[2]] if options else None
 

@@ -9,6 +9,7 @@ picture.
 
 import base64
 import binascii
+import difflib
 import json
 import re
 import socket
@@ -37,6 +38,9 @@ REQUEST_LIMIT_BYTES = 100 * 1024 * 1024
 PAUSE_SECONDS = 0.004
 TOKEN_CHARS = 4
 """The usage that it reports is an estimate: a token for so many letters."""
+
+ALIKE = 0.85
+"""Two questions are the same in other words where they share so much of their letters (difflib's ratio)."""
 
 FAULTS = {
     "ok": "no fault: let one request pass",
@@ -172,8 +176,8 @@ class Replayer:
         return Fault("ok", None, 1)
 
     def answer(self, model: str, messages: Sequence[Message]) -> Recorded | None:
-        """The recorded answer to the very same conversation, else to the same question, else the one in its place;
-        where several fit, each in turn."""
+        """The recorded answer to the very same conversation, else to the same question, else to one in nearly the same
+        words, else the one in its place; where several fit, each in turn."""
         known = [one for one in self.answers if one.model == model]
         for texts, fitting in self._fitting(known, messages):
             if fitting:
@@ -191,6 +195,7 @@ class Replayer:
         for message in reversed(messages):
             if message.role == "user":
                 yield (message.text,), [one for one in known if one.texts[-1] == message.text]
+        yield texts[-1:], _alike(known, texts[-1])
         turns = sum(message.role == "assistant" for message in messages)
         yield (str(turns),), [one for one in known if one.place == turns and not one.exchange.problem]
 
@@ -198,6 +203,14 @@ class Replayer:
         if self.log is not None:
             with self._lock, self.log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+
+
+def _alike(known: Sequence[Recorded], text: str) -> list[Recorded]:
+    """The answers to the question that is most like this one, where one is alike enough: its form may differ."""
+    usable = [one for one in known if not one.exchange.problem]
+    ratios = [difflib.SequenceMatcher(None, one.texts[-1], text).quick_ratio() for one in usable]
+    best = max(ratios, default=0.0)
+    return [one for one, ratio in zip(usable, ratios, strict=True) if ratio == best] if best >= ALIKE else []
 
 
 class Refused(Exception):

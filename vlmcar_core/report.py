@@ -191,7 +191,8 @@ def acceptance_figure(rows: Sequence[tuple[str, Count, float | None]], cost: str
                 name=name,
                 mode="markers+text",
                 text=[name],
-                textposition="middle right",
+                textposition="top center",
+                cliponaxis=False,
                 marker={
                     "size": 12,
                     "symbol": SYMBOLS[number % len(SYMBOLS)],
@@ -208,6 +209,7 @@ def acceptance_figure(rows: Sequence[tuple[str, Count, float | None]], cost: str
             )
         )
     figure.update_layout(margin={"l": 60, "r": 20, "t": 20, "b": 50}, height=420)
-    figure.update_xaxes(title=f"{cost}, for one proposal", rangemode="tozero")
-    figure.update_yaxes(title="whole proposal accepted", range=[-0.05, 1.05], tickformat=".0%")
+    widest = max((spent for _, _, spent in rows if spent), default=1.0)
+    figure.update_xaxes(title=f"{cost}, for one proposal", range=[-0.1 * widest, 1.15 * widest])
+    figure.update_yaxes(title="whole proposal accepted", range=[-0.05, 1.12], tickformat=".0%", dtick=0.2)
     return figure

@@ -22,11 +22,15 @@ def show(dialogue: Dialogue, live: bool = False) -> None:
     """Every question and answer, word for word; of a running one also what is arriving."""
     titles = questions.titles(dialogue.exchanges)
     came = f"became proposal {dialogue.proposal}" if dialogue.proposal is not None else waits_for(dialogue, live)
-    st.caption(f"{widgets.plain(dialogue.model)} · {dialogue.header.created} · {came} · {dialogue.spent.words}")
+    created = widgets.plain(dialogue.header.created)
+    st.caption(f"{widgets.plain(dialogue.model)} · {created} · {came} · {widgets.plain(dialogue.spent.words)}")
     for done in dialogue.exchanges:
         _exchange(done, titles)
     if live:
         arriving(dialogue, titles)
+    elif dialogue.partial:
+        with st.expander("What had come of the next answer when it broke off", icon=":material/link_off:"):
+            st.code(dialogue.partial, language=None, wrap_lines=True)
 
 
 def waits_for(dialogue: Dialogue, live: bool = False) -> str:
@@ -67,7 +71,8 @@ def _exchange(done: Exchange, titles: Sequence[str]) -> None:
         if done.problem:
             st.error(f"This answer could not be used: {widgets.plain(done.problem)}")
         tries = f" · {done.reply.tries} requests" if done.reply.tries > 1 else ""
-        st.caption(f"{widgets.plain(done.reply.model)} · {Spent.of(done.reply).words}{tries} · {done.created}")
+        words = f"{done.reply.model} · {Spent.of(done.reply).words}{tries} · {done.created}"
+        st.caption(widgets.plain(words))
         answer, question, whole = st.tabs(["Answer", "Question", "All that was sent"])
         answer.code(done.reply.text or "(nothing)", language=None, wrap_lines=True)
         question.code(done.messages[-1].text, language=None, wrap_lines=True)
@@ -86,7 +91,7 @@ def current(session: Session, job: Job) -> list[Dialogue]:
             dialogue = dialogues.read(folder)
         except DamagedFile:
             continue
-        if (folder / dialogues.DIALOGUE).stat().st_mtime >= job.started - 1.0:
+        if dialogue.changed >= job.started - 1.0:
             found.append(dialogue)
     return found
 

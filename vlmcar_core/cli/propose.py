@@ -66,7 +66,6 @@ def propose(
             reporter.finish("success", "; ".join([best, *found.failures]), dataclasses.asdict(found))
         else:
             dialogue = _dialogue(session, options["resume"]) or authoring.begin(session, wish)
-            reporter.note({"dialogue": dialogue.number})
             proposal = authoring.carry_on(session, dialogue, server, key, meter, progress)
             reporter.finish("success", f"proposal {proposal.number}", {"proposal": proposal.number})
     if options["count"] > 1:

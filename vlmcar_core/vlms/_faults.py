@@ -185,8 +185,8 @@ def _limited(said: str, error: openai.APIStatusError | None, server: Server) -> 
 
 def _too_long(server: Server, said: str) -> VlmError:
     return ContextTooLong(
-        f"the conversation is longer than {server.model} can read ({said}); smaller pictures or shorter prompts help, "
-        "or a larger context where the server lets you set it"
+        f"the conversation is longer than {server.model} can read ({said}); smaller pictures, shorter "
+        "prompts or a lower limit on answers help, or a larger context where the server lets you set it"
     )
 
 

@@ -172,13 +172,16 @@ class OpenAiVlm:
 def _client(server: Server, key: Key) -> OpenAI:
     patience = httpx2.Timeout(server.silence_seconds, connect=CONNECT_SECONDS)
     local = servers.is_local(server.base_url)
-    return OpenAI(
+    client = OpenAI(
         base_url=server.base_url,
         api_key=key.value or "none",
         max_retries=0,
         timeout=patience,
         http_client=openai.DefaultHttpxClient(timeout=patience, trust_env=not local),
     )
+    if server.preset != "openai":  # what the environment says of an account there is nobody else's business
+        client.organization = client.project = None
+    return client
 
 
 def _message(message: Message, question: Question, server: Server, plain: bool) -> dict[str, Any]:
