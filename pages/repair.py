@@ -5,10 +5,11 @@ import dataclasses
 import streamlit as st
 
 from vlmcar_core import authoring, candidates, files, pipeline, repair, verdicts
+from vlmcar_core.dialogue import Case
 from vlmcar_core.errors import BadInput, DamagedFile, SandboxError
 from vlmcar_core.repair import Round
 from vlmcar_core.store import Session
-from vlmcar_core.types import Proposal, SubTask
+from vlmcar_core.types import Frame, Proposal, SubTask
 from vlmcar_core.verdicts import Verification
 from vlmcar_studio import asking, conversation, current, widgets
 
@@ -35,9 +36,17 @@ def choose(proposal: Proposal, verification: Verification) -> str:
     return key
 
 
+@st.cache_data(show_spinner="Asking what the code sees …", max_entries=64)
+def cases(
+    folder: str, number: int | None, key: str, _session: Session, _proposal: Proposal, _verification: Verification
+) -> tuple[list[Case], dict[str, Frame]]:
+    """What a verification found wrong with a checker, in pictures; a verification never changes."""
+    return repair.cases(_session, _proposal, _verification, key)
+
+
 def counterexamples(session: Session, proposal: Proposal, verification: Verification, key: str) -> None:
     """The frames that go into the request."""
-    found, shown = repair.cases(session, proposal, verification, key)
+    found, shown = cases(str(session.folder), verification.number, key, session, proposal, verification)
     if not found:
         st.info("Verification found no frame on which it is wrong. Say below what should change.")
         return

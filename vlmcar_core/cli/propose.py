@@ -29,8 +29,21 @@ WAYS = (*plugins.names("proposers"), *plugins.names("vlms"))
 @click.option("--hint", default="", help="What the two frames may not tell.")
 @click.option("--feedback", default="", help="What should change in the newest proposal: asks for a next round.")
 @click.option("--resume", type=int, metavar="DIALOGUE", help="Go on with a conversation that was stopped or failed.")
-@click.option("--candidates", "count", type=int, default=1, show_default=True, help="So many, verified and ranked.")
-@click.option("--concurrency", type=int, default=2, show_default=True, help="So many of them at a time.")
+@click.option(
+    "--candidates",
+    "count",
+    type=click.IntRange(1, candidates.COUNT_MAX),
+    default=1,
+    show_default=True,
+    help="So many, verified and ranked.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, candidates.CONCURRENCY_MAX),
+    default=2,
+    show_default=True,
+    help="So many of them at a time.",
+)
 @server_options
 @budget_options
 @job_option
@@ -43,15 +56,17 @@ def propose(
     Without a model: --proposer builtin. A model on any OpenAI-compatible server: --proposer openai, see `vlmcar vlm`.
     Any chat page: --proposer clipboard, then `vlmcar answer`. Recorded answers: --proposer replay.
     """
-    server, budget = chosen_server(context.obj, options), chosen_budget(options)
     if proposer is None:
         proposer = BUILTIN if options["resume"] is None else "openai"
     if proposer == BUILTIN:
+        if options["hint"].strip() or options["feedback"].strip() or options["count"] > 1:
+            raise BadInput("the built-in proposer reads no words and knows one answer; choose --proposer openai")
         with as_job(session, "propose", job) as (progress, reporter):
             proposal = pipeline.propose(session, proposer, progress)
             reporter.finish("success", f"proposal {proposal.number}", {"proposal": proposal.number})
         show_proposal(proposal)
         return
+    server, budget = chosen_server(context.obj, options), chosen_budget(options)
     wish = Wish(server, proposer, options["hint"], options["feedback"])
     if options["feedback"].strip():
         wish = dataclasses.replace(wish, previous=session.proposal().number)
