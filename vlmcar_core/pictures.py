@@ -1,10 +1,12 @@
-"""Frames as they are shown to a model, and with what a checker sees drawn on them."""
+"""Frames as they are shown to a model, and with what a checker sees drawn on them.
+
+OpenCV is imported where it is used: listing commands must not wait for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -28,6 +30,8 @@ def scaled(frame: Frame, zoom: float) -> Frame:
     """A frame enlarged pixel by pixel, or reduced by the mean over areas."""
     if zoom == 1:
         return frame
+    import cv2
+
     size = (max(1, round(frame.shape[1] * zoom)), max(1, round(frame.shape[0] * zoom)))
     way = cv2.INTER_NEAREST if zoom > 1 else cv2.INTER_AREA
     return np.asarray(cv2.resize(frame, size, interpolation=way), np.uint8)
@@ -71,6 +75,8 @@ def outline(seen: Seen) -> Outline:
 
 
 def _contours(mask: np.ndarray) -> tuple[tuple[tuple[float, float], ...], ...]:
+    import cv2
+
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     largest = sorted(contours, key=cv2.contourArea, reverse=True)[:POLYGONS_MAX]
     return tuple(tuple((float(x) + 0.5, float(y) + 0.5) for x, y in line[:, 0][:POINTS_MAX]) for line in largest)
