@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keyring
 import keyring.backend
+import keyring.backends.fail
 import keyring.errors
 import pytest
 
@@ -52,14 +53,33 @@ LOCAL = Server(preset="other", base_url="http://127.0.0.1:8000/v1")
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://x/v1", "http://", "http://x:99999/v1", "javascript:alert(1)"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://x/v1",
+        "http://",
+        "http://x:99999/v1",
+        "http://x:0/v1",
+        "http://[::1/v1",
+        "javascript:alert(1)",
+    ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="is no address"):
         Server(base_url=url)
 
 
-@pytest.mark.parametrize("url", ["http://me:secret@x/v1", "https://x/v1?key=secret", "https://x/v1#secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@x/v1",
+        "http://:secret@x/v1",
+        "http://secret@x/v1",
+        "https://x/v1?key=secret",
+        "https://x/v1#secret",
+    ],
+)
 def test_an_address_with_a_secret_in_it_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(BadInput, match="written to disk") as caught:
         Server(base_url=url)
@@ -72,9 +92,22 @@ def test_every_preset_is_a_server(name: str) -> None:
     assert server.preset == name and servers.preset_of(server.base_url) == name and server.model == ""
 
 
-def test_settings_have_their_ranges() -> None:
-    for wrong in ({"side": 3}, {"temperature": 9.0}, {"detail": "huge"}, {"structured": "yes"}, {"preset": "gpt"}):
-        with pytest.raises(BadInput):
+@pytest.mark.parametrize(("name", "low", "high"), servers.RANGES)
+def test_settings_have_their_ranges(name: str, low: float, high: float) -> None:
+    for value in (low, high):
+        assert getattr(Server(**{name: value}), name) == value
+    for value in (low - 1, high + 1, float("nan")):
+        with pytest.raises(BadInput, match=f"{name} lies between {low} and {high}, not at {value}"):
+            Server(**{name: value})
+
+
+def test_settings_that_are_one_of_a_few_say_which() -> None:
+    for wrong, words in (
+        ({"detail": "huge"}, "auto, low, high, not 'huge'"),
+        ({"structured": "yes"}, "auto, off, not 'yes'"),
+        ({"preset": "gpt"}, "no preset 'gpt'; there are: openai"),
+    ):
+        with pytest.raises(BadInput, match=words):
             Server(**wrong)  # type: ignore[arg-type]
 
 
@@ -101,11 +134,27 @@ def test_settings_are_kept_beside_the_sessions_and_the_environment_goes_before(
     assert (found.preset, found.model, found.side) == ("ollama", "other", 512)
 
 
-@pytest.mark.parametrize("text", ["{", '{"version": 1, "colour": 3}', '{"version": 1, "base_url": "x"}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        "{}",
+        '{"version": 99}',
+        '{"version": 1, "colour": 3}',
+        '{"version": 1, "base_url": "x"}',
+        '{"version": 1, "base_url": "http://me:secret@x/v1"}',
+        '{"version": 1, "temperature": "hot"}',
+        '{"version": 1, "preset": []}',
+        '{"version": 1, "max_tokens": 1}',
+    ],
+)
 def test_damaged_settings_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / servers.FILE).write_text(text)
-    with pytest.raises(DamagedFile, match=r"vlm\.json"):
+    with pytest.raises(DamagedFile, match=r"vlm\.json") as caught:
         servers.load(tmp_path)
+    assert "secret" not in str(caught.value) and len(str(caught.value)) < 500
 
 
 def test_a_typed_key_goes_first_then_the_environment_then_the_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +195,79 @@ def test_a_key_shows_nothing_of_itself() -> None:
     assert "sk-" not in str(caught.value)
 
 
+def test_a_key_is_in_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    server = servers.load(tmp_path)
+    key = servers.key_for(server)
+    servers.save(tmp_path, server)
+    assert key and "sk-" not in f"{(tmp_path / servers.FILE).read_text()} {servers.to_json(server)} {server!r} {key}"
+    assert not servers.secrets(server, Key())
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://api.openai.com/v1",
+        "https://api.openai.com:8443/v1",
+        "https://api.openai.com.evil.example/v1",
+        "https://evil.example/api.openai.com/v1",
+        "https://openrouter.ai/api/v1",
+        "http://127.0.0.1:11434/v1",
+    ],
+)
+def test_a_makers_key_goes_to_no_other_address(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of-the-maker")
+    assert servers.key_for(Server(preset="openai")).value == "of-the-maker"
+    assert servers.key_for(Server(preset="openai", base_url=base_url)) == Key()
+
+
+def test_the_keyring_keeps_a_key_for_each_server() -> None:
+    other = dataclasses.replace(LOCAL, base_url="http://127.0.0.1:9000/v1")
+    servers.keep_key(LOCAL, " one ")
+    servers.keep_key(other, "two")
+    assert servers.key_for(LOCAL) == Key("one", "the system's keyring") and servers.key_for(other).value == "two"
+    assert servers.key_for(dataclasses.replace(LOCAL, base_url="HTTP://127.0.0.1:8000/v2")).value == "one"
+    servers.keep_key(LOCAL, "")
+    assert not servers.key_for(LOCAL) and servers.key_for(other).value == "two"
+
+
+def test_a_machine_without_a_keyring_has_no_key_and_says_what_to_do_instead() -> None:
+    keyring.set_keyring(keyring.backends.fail.Keyring())
+    assert not servers.key_for(LOCAL)
+    with pytest.raises(BadInput, match="no keyring .*VLMCAR_API_KEY") as caught:
+        servers.keep_key(LOCAL, "sk-0123456789")
+    assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["sk-01\r\nX: y", "sk-ключ", "sk-\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_wherever_it_comes_from(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers.keep_key(LOCAL, "good")
+    with pytest.raises(BadInput, match="copy it again") as typed:
+        servers.key_for(LOCAL, wrong)
+    with pytest.raises(BadInput) as kept:
+        servers.keep_key(LOCAL, wrong)
+    assert "sk-" not in f"{typed.value} {kept.value}" and servers.key_for(LOCAL).value == "good"
+    if "\x00" not in wrong:
+        monkeypatch.setenv(servers.KEY_VARIABLE, wrong)
+        with pytest.raises(BadInput):
+            servers.key_for(LOCAL)
+
+
+def test_this_machine_is_told_from_others() -> None:
+    local = ("http://127.0.0.1:1/v1", "http://LOCALHOST/v1", "http://[::1]:8000/v1")
+    others = ("http://127.0.0.1.evil.example/v1", "https://localhost.example/v1", "http://192.168.0.1/v1")
+    assert all(servers.is_local(url) for url in local) and not any(servers.is_local(url) for url in others)
+    assert Server(base_url=local[2], model="m").title == "m at [::1]:8000"
+
+
 TABLE = (
     Price("gpt-5.4", 2.5, 15.0, "2026-06-04"),
     Price("gpt-5.4-mini", 0.75, 4.5, "2026-06-04"),
     Price("local/*", 0.0, 0.0, "2026-06-04"),
+    Price("local/small-*", 0.0, 0.0, "2026-06-04"),
+    Price("local/small-exact", 1.0, 1.0, "2026-06-04"),
 )
 
 
@@ -160,9 +278,18 @@ TABLE = (
         ("gpt-5.4-2026-03-05", "gpt-5.4"),
         ("openai/gpt-5.4-mini", "gpt-5.4-mini"),
         ("gpt-5.4-mini-2026-03-17", "gpt-5.4-mini"),
+        ("gpt-5.4-20260305", "gpt-5.4"),
+        ("openai/gpt-5.4-2026-03-05", "gpt-5.4"),
         ("gpt-5.4-pro", None),
+        ("gpt-5.4-mini-pro", None),
+        ("gpt-5.4-", None),
+        ("gpt-5.40", None),
+        ("gpt-5", None),
         ("local/llava", "local/*"),
+        ("local/small-exact", "local/small-exact"),
+        ("local/small-llava", "local/small-*"),
         ("qwen", None),
+        ("", None),
     ],
 )
 def test_a_price_is_found_by_name_pattern_maker_and_date(model: str, found: str | None) -> None:
@@ -182,7 +309,14 @@ def test_the_price_table_is_the_persons_once_it_is_saved(tmp_path: Path) -> None
     assert prices.load(tmp_path) == TABLE
     with pytest.raises(BadInput, match="two prices"):
         prices.save(tmp_path, [*TABLE, TABLE[0]])
-    (tmp_path / prices.FILE).write_text('{"version": 1, "prices": [{"model": 3}]}')
+    assert prices.load(tmp_path) == TABLE
+
+
+@pytest.mark.parametrize(
+    "rows", ['[{"model": 3}]', "[3]", "7", '[{"model": "a", "prompt": "x", "answer": 1, "known": "2026-01-01"}]']
+)
+def test_a_damaged_price_table_is_named(tmp_path: Path, rows: str) -> None:
+    (tmp_path / prices.FILE).write_text(f'{{"version": 1, "prices": {rows}}}')
     with pytest.raises(DamagedFile, match=r"prices\.json"):
         prices.load(tmp_path)
 

@@ -12,19 +12,23 @@ Written by the one who asks. It may be stopped anywhere; what is there says what
 """
 
 import dataclasses
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import files, questions, records
+from vlmcar_core import files, prompts, questions, records
 from vlmcar_core.dialogue import Brief, Case, Exchange, Message, Question, Reply, Spent
-from vlmcar_core.errors import ChangedElsewhere, DamagedFile
+from vlmcar_core.errors import ChangedElsewhere, DamagedFile, NotUnderstood
+from vlmcar_core.reading import Misread
 from vlmcar_core.store import Listing, Session, now
 from vlmcar_core.types import Frame
 
 DIALOGUE, PARTIAL, OUTCOME, TRUE = "dialogue.json", "partial.txt", "proposal.json", "frames"
+STAGE = re.compile(r"goal|subtasks|check-[1-9][0-9]?|goal-check|repair")
+PARTIAL_LIMIT_CHARS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,10 @@ def read(folder: Path) -> Dialogue:
     value = files.read_json(path)
     header = files.parse(path, lambda: _header(value))
     exchanges = tuple(_read_exchange(found) for found in sorted(folder.glob("[0-9][0-9][0-9]-*.json")))
+    try:
+        questions.readings(exchanges)
+    except Misread as error:
+        raise DamagedFile(f"an answer of dialogue {folder.name} cannot be read any more ({error})") from error
     outcome = folder / OUTCOME
     number = files.parse(outcome, lambda: int(files.read_json(outcome)["proposal"])) if outcome.is_file() else None
     return Dialogue(folder, header, exchanges, number)
@@ -206,6 +214,9 @@ class Partial:
         self.clear()
 
     def __call__(self, text: str) -> None:
+        """Raises `NotUnderstood` where an answer does not come to an end."""
+        if self.chars > PARTIAL_LIMIT_CHARS:
+            raise NotUnderstood(f"the answer has more than {PARTIAL_LIMIT_CHARS:,} characters; nobody reads that")
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(text)
             self.chars += len(text)
@@ -228,8 +239,15 @@ def _header(value: dict[str, Any]) -> Header:
     previous = brief["previous"]
     brief["previous"] = None if previous is None else records.draft(previous)
     brief["cases"] = tuple(Case(**case) for case in brief["cases"])
-    brief["size"] = tuple(brief["size"])
-    return Header(**{**fields, "brief": Brief(**brief)})
+    width, height = brief["size"]
+    brief["size"] = (int(width), int(height))
+    built = Brief(**brief)
+    if lacking := set(prompts.ABOUT) - set(built.prompts):
+        raise ValueError(f"the prompt {min(lacking)!r} is missing")
+    keys = [] if built.previous is None else [step.key for step in built.previous.steps]
+    if built.repair and built.repair not in keys:
+        raise ValueError(f"there is no checker {built.repair!r} to mend")
+    return Header(**{**fields, "brief": built})
 
 
 def _read_exchange(path: Path) -> Exchange:
@@ -238,8 +256,11 @@ def _read_exchange(path: Path) -> Exchange:
 
 
 def _exchange(value: dict[str, Any]) -> Exchange:
+    stage = str(value["stage"])
+    if not STAGE.fullmatch(stage):
+        raise ValueError(f"there is no question {stage[:40]!r}")
     return Exchange(
-        stage=str(value["stage"]),
+        stage=stage,
         attempt=int(value["attempt"]),
         messages=_messages(value["messages"]),
         reply=Reply(**value["reply"]),

@@ -18,7 +18,7 @@ from vlmcar_core.dialogue import (
     Message,
     Question,
 )
-from vlmcar_core.errors import Unreadable
+from vlmcar_core.errors import BadInput, Unreadable
 from vlmcar_core.reading import CheckAnswer, GoalAnswer, SubTasksAnswer
 from vlmcar_core.types import GOAL, Checker, Proposal, SubTask, slug
 
@@ -81,6 +81,7 @@ def next_question(
         since: failures among so many exchanges at the beginning are forgiven: they do not count against the tries.
 
     Raises:
+        BadInput: a picture is missing.
         Unreadable: the answers to the stage that is due could not be used, as often as they may be asked for.
     """
     answered = {done.stage for done in exchanges if not done.problem}
@@ -94,7 +95,10 @@ def next_question(
             f"the last: {failed[-1].problem}. The answers are kept; go on to ask it again, or change the model"
         )
     messages = (*_history(brief, exchanges, stage), *_asked(brief, exchanges, stage, failed))
-    shown = {name: pictures[name] for message in messages for name in message.pictures}
+    names = [name for message in messages for name in message.pictures]
+    if lacking := [name for name in names if name not in pictures]:
+        raise BadInput(f"the picture {lacking[0]!r} of this conversation is missing; begin another one")
+    shown = {name: pictures[name] for name in names}
     return Question(stage, len(failed) + 1, messages, shown, schema(stage) if brief.structured else None)
 
 
@@ -160,8 +164,10 @@ def _history(brief: Brief, exchanges: Sequence[Exchange], stage: str) -> list[Me
     texts = brief.prompts
     beginning = {"contract": texts["contract"].strip(), "examples": texts["examples"].strip()}
     history = [Message("system", prompts.filled(texts["system"], beginning))]
+    order = stages(brief, exchanges)
+    before = order[: order.index(stage)]
     for done in exchanges:
-        if done.problem or done.stage == stage:
+        if done.problem or done.stage not in before:
             continue
         if brief.short and done.stage.startswith(CHECK_STAGE):
             continue

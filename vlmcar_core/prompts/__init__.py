@@ -93,11 +93,18 @@ def _check_fields(name: str, text: str) -> None:
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """A prompt with its blanks filled; a line on which only a blank without a value stands is left out."""
+    """A prompt with its blanks filled; a line on which only a blank without a value stands is left out.
+
+    Raises:
+        BadInput: it fills in what it is not given.
+    """
     for name, value in values.items():
         if not value:
             text = re.sub(rf"^\$(?:{name}|\{{{name}\}})[ \t]*\n(?:[ \t]*\n)?", "", text, flags=re.MULTILINE)
-    return Template(text).substitute(values).strip() + "\n"
+    try:
+        return Template(text).substitute(values).strip() + "\n"
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"a prompt of this conversation cannot be filled in ({error}); begin another one") from error
 
 
 def section(text: str, name: str) -> str:

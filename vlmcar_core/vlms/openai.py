@@ -104,7 +104,8 @@ class OpenAiVlm:
         if spent is None:
             spent = prices.money(self.name, *used, self._table)
         seconds = time.monotonic() - began
-        return Reply(self._key.scrubbed(text), model or self.name, seconds, *used, spent, finish == "length")
+        signed = _faults.short(self._key.scrubbed(model), 100) or self.name
+        return Reply(self._key.scrubbed(text), signed, seconds, *used, spent, finish == "length")
 
     def _streamed(self, request: dict[str, Any], told: Told) -> tuple[str, str, str, tuple[int | None, int | None]]:
         extra = {} if "stream_options" in self._without else {"stream_options": {"include_usage": True}}
