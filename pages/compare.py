@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import streamlit as st
 
-from vlmcar_core import compare, jobs, pipeline, repair, report, servers
-from vlmcar_core.compare import Comparison, Plan
+from vlmcar_core import compare, comparisons, jobs, pipeline, repair, report, servers
+from vlmcar_core.comparisons import Comparison, Plan
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import sessions
@@ -33,7 +33,7 @@ def new() -> None:
         "Tasks", [*own, *ids], key="tasks", help="Your sessions, with their frames and trajectories; or environments."
     )
     one, two, three, four = st.columns(4)
-    repeats = one.number_input("Repeats", 1, compare.REPEATS_MAX, 3)
+    repeats = one.number_input("Repeats", 1, comparisons.REPEATS_MAX, 3)
     rounds = two.number_input("Rounds of mending", 0, 20, repair.ROUNDS)
     randoms = three.number_input("Random episodes", 1, 10_000, Recording.randoms, help="For environments.")
     at_once = four.number_input("At a time", 1, 16, 2)
@@ -42,7 +42,7 @@ def new() -> None:
         budget = asking.budget_fields()
     if st.button("Compare", type="primary", icon=":material/compare_arrows:"):
         models = tuple(line.strip() for line in names.splitlines() if line.strip())
-        every = (*models, *((compare.BUILTIN,) if builtin and compare.BUILTIN not in models else ()))
+        every = (*models, *((comparisons.BUILTIN,) if builtin and comparisons.BUILTIN not in models else ()))
         plan = Plan(
             every,
             tuple(tasks),
@@ -81,7 +81,7 @@ def live(comparison: Comparison) -> None:
         if st.button("Stop", icon=":material/stop:"):
             jobs.cancel(comparison.folder)
             st.toast("Stopping; every finished cell is kept.")
-        results(compare.read(comparison.folder))
+        results(comparisons.read(comparison.folder))
     except DamagedFile as error:
         st.error(str(error))
 
@@ -95,7 +95,7 @@ def results(comparison: Comparison) -> None:
     st.dataframe(
         [
             {
-                "Model": compare.label(item.model),
+                "Model": comparisons.label(item.model),
                 "Whole accepted": widgets.rate(item.whole),
                 "Before mending": widgets.rate(item.first),
                 "Sub-tasks accepted": widgets.rate(item.subtasks),
@@ -114,7 +114,7 @@ def results(comparison: Comparison) -> None:
     st.caption("Rates with their 95 % Clopper–Pearson interval; rounds, tokens, dollars and seconds for one proposal.")
     name = st.segmented_control("Cost in", list(COSTS), default="tokens", key="cost") or "tokens"
     points: list[tuple[str, Count, float | None]] = [
-        (compare.label(item.model), item.whole, getattr(item, COSTS[name])) for item in totals
+        (comparisons.label(item.model), item.whole, getattr(item, COSTS[name])) for item in totals
     ]
     unknown = [label for label, accepted, spent in points if spent is None and accepted.total]
     st.plotly_chart(report.acceptance_figure(points, name), key="acceptance", alt="Acceptance against cost")
@@ -124,7 +124,7 @@ def results(comparison: Comparison) -> None:
         st.dataframe(
             [
                 {
-                    "Model": compare.label(row.model),
+                    "Model": comparisons.label(row.model),
                     "Task": row.task,
                     "Repeat": row.repeat,
                     "Whole": row.whole,
@@ -140,17 +140,17 @@ def results(comparison: Comparison) -> None:
             alt="One line per cell",
         )
         st.caption("Each cell is a session of its own. To open them:")
-        st.code(f"vlmcar --root {comparison.folder / compare.CELLS} app", language=None, wrap_lines=True)
+        st.code(f"vlmcar --root {comparison.folder / comparisons.CELLS} app", language=None, wrap_lines=True)
 
 
 st.title("Compare models")
 st.caption("How weak may a model be? Each model proposes for each task, is verified, and mends what was rejected.")
 try:
-    with st.expander("A new comparison", expanded=not compare.comparisons(ROOT)):
+    with st.expander("A new comparison", expanded=not comparisons.comparisons(ROOT)):
         new()
 except (BadInput, DamagedFile) as error:
     st.error(str(error))
-found = {item.number: item for item in compare.comparisons(ROOT)}
+found = {item.number: item for item in comparisons.comparisons(ROOT)}
 if not found:
     st.info("Nothing is compared yet.")
     st.stop()
@@ -162,7 +162,7 @@ number = st.selectbox(
     numbers,
     index=index,
     format_func=lambda n: (
-        f"{n}: {', '.join(map(compare.label, found[n].plan.models))} on {', '.join(found[n].plan.tasks)}, "
+        f"{n}: {', '.join(map(comparisons.label, found[n].plan.models))} on {', '.join(found[n].plan.tasks)}, "
         f"{len(found[n].rows)} of {len(found[n].plan.cells)} cells"
     ),
 )

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.recorded_answers import ANSWERS, AT_LEAST, MODEL, painted, record, recorded, serving
-from vlmcar_core import compare, pipeline, repair, report
+from vlmcar_core import compare, comparisons, pipeline, repair, report
 from vlmcar_core.authoring import answer_by_hand
-from vlmcar_core.compare import Plan
+from vlmcar_core.comparisons import Plan
 from vlmcar_core.dialogue import Budget
 from vlmcar_core.errors import BadInput, BudgetSpent, UnknownName
 from vlmcar_core.servers import Server
@@ -32,7 +32,7 @@ def test_each_model_is_verified_mended_and_counted(tmp_path: Path) -> None:
     session = weak_and_strong(tmp_path)
     with serving(session) as replay:
         server = replay.server(structured="off")
-        plan = Plan(("strong", "weak", "unknown", compare.BUILTIN), (session.name,), server, repeats=2, rounds=2)
+        plan = Plan(("strong", "weak", "unknown", comparisons.BUILTIN), (session.name,), server, repeats=2, rounds=2)
         found = compare.run(compare.create(tmp_path, plan))
     strong, weak, unknown, builtin = found.totals
     assert strong.whole == strong.first == Count(2, 2) and strong.rounds == 0
@@ -42,7 +42,7 @@ def test_each_model_is_verified_mended_and_counted(tmp_path: Path) -> None:
     assert builtin.money == 0.0 and builtin.tokens == 0 and builtin.rows == 2
     assert strong.money is None, "a price that is not known is not nothing"
     for row in found.rows:
-        assert Session.open(found.folder / compare.CELLS, row.session).trajectories().items
+        assert Session.open(found.folder / comparisons.CELLS, row.session).trajectories().items
     figure = report.acceptance_figure([(item.model, item.whole, item.tokens) for item in found.totals], "tokens")
     assert len(figure.data) == 4
 
@@ -54,7 +54,7 @@ def test_a_budget_stops_and_running_again_goes_on(tmp_path: Path) -> None:
         comparison = compare.create(tmp_path, plan)
         with pytest.raises(BudgetSpent):
             compare.run(comparison)
-        kept = compare.find(tmp_path, comparison.number)
+        kept = comparisons.find(tmp_path, comparison.number)
         assert 0 < len(kept.rows) < 3
         assert kept.plan == plan
         before = len(replay.requests)
@@ -67,11 +67,16 @@ def test_an_environment_is_recorded_once_for_all_cells(tmp_path: Path) -> None:
     from vlmcar_core.types import Recording
 
     plan = Plan(
-        (compare.BUILTIN,), ("MiniGrid-Unlock-v0",), Server(), repeats=2, recording=Recording(2, 3, 20), concurrency=2
+        (comparisons.BUILTIN,),
+        ("MiniGrid-Unlock-v0",),
+        Server(),
+        repeats=2,
+        recording=Recording(2, 3, 20),
+        concurrency=2,
     )
     found = compare.run(compare.create(tmp_path, plan))
     assert [row.subtasks > 0 for row in found.rows] == [True, True]
-    assert len(list((found.folder / compare.TASKS).iterdir())) == 1
+    assert len(list((found.folder / comparisons.TASKS).iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -92,4 +97,4 @@ def test_a_plan_that_makes_no_sense_is_refused(change: dict[str, object], why: s
 def test_a_task_that_is_neither_session_nor_environment_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="'nowhere' is neither a session nor an environment"):
         compare.create(tmp_path, Plan(("a",), ("nowhere",), Server()))
-    assert compare.comparisons(tmp_path) == []
+    assert comparisons.comparisons(tmp_path) == []

@@ -8,9 +8,20 @@ from streamlit.testing.v1 import AppTest
 
 from tests.recorded_answers import ANSWERS, AT_LEAST, MODEL, painted, record, recorded, serving
 from tests.studio_sessions import opened, said
-from vlmcar_core import authoring, candidates, compare, dialogues, pipeline, prices, prompts, repair, servers
+from vlmcar_core import (
+    authoring,
+    candidates,
+    compare,
+    comparisons,
+    dialogues,
+    pipeline,
+    prices,
+    prompts,
+    repair,
+    servers,
+)
 from vlmcar_core.authoring import Wish
-from vlmcar_core.compare import Plan
+from vlmcar_core.comparisons import Plan
 from vlmcar_core.servers import Server
 
 KEY = "paint-seven-pixels"
@@ -205,7 +216,7 @@ def test_what_a_person_says_on_the_review_page_goes_into_the_next_round(root: Pa
 def test_a_comparison_is_shown_with_its_intervals(root: Path) -> None:
     session = recorded(root)
     with serving(session) as replay:
-        plan = Plan((MODEL, compare.BUILTIN), ("red",), replay.server(), repeats=1)
+        plan = Plan((MODEL, comparisons.BUILTIN), ("red",), replay.server(), repeats=1)
         compare.run(compare.create(root, plan))
     app = opened("compare", "")
     table = app.dataframe[0].value

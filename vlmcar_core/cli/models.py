@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from vlmcar_core import authoring, compare, jobs, repair, verdicts
+from vlmcar_core import authoring, compare, comparisons, jobs, repair, verdicts
 from vlmcar_core.asking import Meter
 from vlmcar_core.cli.base import Bar, as_job, job_option, session_argument
 from vlmcar_core.cli.propose import show_question, show_round
 from vlmcar_core.cli.vlm import budget_options, chosen_budget, chosen_server, server_options
-from vlmcar_core.compare import Comparison, Plan
+from vlmcar_core.comparisons import Comparison, Plan
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session, sessions
 from vlmcar_core.types import Recording
@@ -106,10 +106,10 @@ def compare_vlms(
     """Compare models: each proposes for every task, is verified and mends; the built-in proposer is a row."""
     resume = options.pop("resume")
     if resume is not None:
-        comparison = compare.find(root, resume)
+        comparison = comparisons.find(root, resume)
     else:
         server, budget = chosen_server(root, options), chosen_budget(options)
-        names = (*models, *([compare.BUILTIN] if options["builtin"] and compare.BUILTIN not in models else []))
+        names = (*models, *([comparisons.BUILTIN] if options["builtin"] and comparisons.BUILTIN not in models else []))
         plan = Plan(
             names,
             tasks,
@@ -149,12 +149,12 @@ def show_comparison(comparison: Comparison) -> None:
         whole = f"{item.whole.hits} of {item.whole.total} ({low:.0%} to {high:.0%})"
         money = "unknown" if item.money is None else f"${item.money:.4f}"
         click.echo(
-            f"{compare.label(item.model):28} {whole:24} {item.subtasks.hits:>3} of {item.subtasks.total:<3} "
+            f"{comparisons.label(item.model):28} {whole:24} {item.subtasks.hits:>3} of {item.subtasks.total:<3} "
             f"{item.rounds:>7.1f} {item.tokens:>9.0f} {money:>9} {item.seconds:>7.1f}"
         )
     for row in comparison.rows:
         if row.failure:
-            click.echo(f"  {compare.label(row.model)}, {row.task}, repeat {row.repeat} failed: {row.failure}")
+            click.echo(f"  {comparisons.label(row.model)}, {row.task}, repeat {row.repeat} failed: {row.failure}")
 
 
 @click.command(name="replay-server")
@@ -173,17 +173,18 @@ def replay_server(root: Path, /, names: tuple[str, ...], list_faults: bool, port
     On this machine only. Every request is answered by what was recorded for the same question; pictures are decoded
     and compared with the recorded ones.
     """
-    from vlmcar_core import replay_server as server_module
+    from vlmcar_core import replay_server as serving
+    from vlmcar_core import replaying
 
     if list_faults:
-        for name, about in server_module.FAULTS.items():
+        for name, about in replaying.FAULTS.items():
             click.echo(f"{name:20} {about}")
         return
     chosen = [Session.open(root, name) for name in names or sessions(root).items]
-    faults = [server_module.fault(text) for text in options.pop("faults")]
-    replayer = server_module.Replayer(server_module.recorded(chosen), faults, **options)
-    server = server_module.make_server(replayer, port)
-    click.echo(f"{server_module.base_url(server)}  models: {', '.join(replayer.models)}")
+    faults = [replaying.fault(text) for text in options.pop("faults")]
+    replayer = replaying.Replayer(replaying.recorded(chosen), faults, **options)
+    server = serving.make_server(replayer, port)
+    click.echo(f"{serving.base_url(server)}  models: {', '.join(replayer.models)}")
     sys.stdout.flush()
     try:
         server.serve_forever(poll_interval=0.2)
