@@ -1,12 +1,14 @@
 """What is to be learned: a new session, or the two frames of the open one."""
 
+from typing import Any
+
 import streamlit as st
 
 from vlmcar_core import pipeline
-from vlmcar_core.envs import EnvTask
+from vlmcar_core.envs import EnvTask, Setting
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session
-from vlmcar_core.types import Frame, Recording, Task
+from vlmcar_core.types import Frame, Recording, Task, slug
 from vlmcar_studio import current, widgets
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
@@ -17,14 +19,29 @@ def environments() -> list[tuple[str, EnvTask]]:
     return pipeline.env_tasks()
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
-def preview(env_id: str, family: str, seed: int, tile_size: int, highlight: bool) -> Frame:
-    return pipeline.preview(Task(env_id, family, seed, settings(tile_size, highlight)))
+@st.cache_data(show_spinner="Drawing the first frame…", max_entries=64)
+def preview(env_id: str, family: str, seed: int, chosen: dict[str, Any]) -> Frame:
+    return pipeline.preview(Task(env_id, family, seed, chosen))
 
 
-def settings(tile_size: int, highlight: bool) -> dict[str, object]:
-    """Only what differs from the environment's own defaults."""
-    return {**({"tile_size": tile_size} if tile_size != 32 else {}), **({} if highlight else {"highlight": False})}
+def settings(family: str) -> dict[str, Any]:
+    """A widget for each of the family's settings; only what differs from the defaults."""
+    known = pipeline.env_settings(family)
+    given = {name: widget(setting, f"{family}-{name}") for name, setting in known.items()}
+    return {name: value for name, value in given.items() if value != known[name].default}
+
+
+def widget(setting: Setting, key: str) -> Any:
+    label, default, told = setting.label, setting.default, setting.help or None
+    if isinstance(default, bool):
+        return st.toggle(label, default, help=told, key=key)
+    if isinstance(default, str):
+        if setting.choices:
+            return st.selectbox(label, setting.choices, setting.choices.index(default), help=told, key=key)
+        return st.text_input(label, default, help=told, key=key)
+    if isinstance(default, int):
+        return int(st.number_input(label, int(setting.low), int(setting.high), default, help=told, key=key))
+    return float(st.number_input(label, float(setting.low), float(setting.high), default, help=told, key=key))
 
 
 def label(task: EnvTask) -> str:
@@ -42,16 +59,21 @@ def from_environment() -> None:
     known = {task.env_id: (family, task) for family, task in environments() if task.works}
     left, right = st.columns([3, 2])
     with left:
-        env_id = st.selectbox(
-            "Environment", list(known), format_func=lambda id: label(known[id][1]), help="Type to search."
+        titles = pipeline.env_families()
+        suite = st.segmented_control(
+            "Suite", titles, format_func=titles.__getitem__, default=next(iter(known.values()))[0], key="suite"
         )
+        inside = [id for id, (family, _) in known.items() if family == suite or suite is None]
+        if not inside:
+            missing(suite)
+            return
+        env_id = st.selectbox("Environment", inside, format_func=lambda id: label(known[id][1]), help="Type to search.")
         family, task = known[env_id]
         if task.note:
             st.caption(f":material/info: {task.note}. Random episodes can be recorded; upload a goal frame.")
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Its first frame is the task's initial frame.")
         with st.expander("Pictures and recordings"):
-            tile_size = st.slider("Pixels per cell", 8, 64, 32, step=4)
-            highlight = st.toggle("Highlight what the agent sees", value=True)
+            asked = settings(family)
             experts = st.number_input("Expert episodes", 0, 1000, Recording.experts)
             randoms = st.number_input("Random episodes", 0, 10_000, Recording.randoms)
             steps = st.number_input("Steps of a random episode at most", 1, 10_000, Recording.random_steps)
@@ -64,7 +86,7 @@ def from_environment() -> None:
                     name,
                     env_id,
                     int(seed),
-                    settings(tile_size, highlight),
+                    asked,
                     Recording(int(experts), int(randoms), int(steps)),
                 )
             except BadInput as error:
@@ -72,13 +94,23 @@ def from_environment() -> None:
             else:
                 opened(name)
     with right:
-        frame = preview(env_id, family, int(seed), tile_size, highlight)
-        widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
+        try:
+            frame = preview(env_id, family, int(seed), asked)
+        except BadInput as error:
+            st.error(str(error))
+        else:
+            widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
+
+
+def missing(suite: str) -> None:
+    """Why nothing of a suite can be made here."""
+    notes = {task.note for family, task in environments() if family == suite}
+    st.info("\n\n".join(sorted(widgets.plain(note) for note in notes)), icon=":material/info:")
 
 
 def free_name(env_id: str) -> str:
     """A name that is not taken, from the environment's id."""
-    base = env_id.removeprefix("MiniGrid-").removesuffix("-v0").lower()[:50]
+    base = slug(env_id.removeprefix("MiniGrid-").removesuffix("-v0"))
     number, name = 2, base
     while (pipeline.default_root() / name).exists():
         name, number = f"{base}-{number}", number + 1

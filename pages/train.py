@@ -5,11 +5,10 @@ from datetime import timedelta
 
 import streamlit as st
 
-from vlmcar_core import jobs, pipeline, plugins, report, runs, verdicts
+from vlmcar_core import jobs, pipeline, report, runs, verdicts
 from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
-from vlmcar_core.trainers import _defaults
 from vlmcar_core.types import Proposal
 from vlmcar_studio import current, widgets
 from vlmcar_studio.replay import replay
@@ -39,11 +38,20 @@ def start(session: Session, proposal: Proposal | None) -> None:
     steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000)
     with st.expander("More settings"):
         env_reward = st.toggle("Dense runs keep the environment's own reward beside the checkers'", value=True)
-        trainer = st.selectbox("Trainer", plugins.names("trainers"), format_func=str.upper)
+        scale = st.number_input(
+            "The checkers pay in a whole episode, in all",
+            0.01,
+            runs.SCALE_MAX,
+            RunConfig.scale,
+            format="%g",
+            help="Beside an environment that takes 1 a step (panda-gym), 1 is hardly felt; try 10.",
+        )
+        known = pipeline.trainers(session)
+        trainer = st.selectbox("Trainer", list(known), format_func=str.upper)
         settings = {}
-        for column, (name, value) in zip(st.columns(3) * 3, _defaults.PPO.items(), strict=False):
+        for column, (name, value) in zip(st.columns(3) * 4, known[trainer].items(), strict=False):
             kind = {"format": "%g", "step": value / 10} if isinstance(value, float) else {"step": 1}
-            chosen = column.number_input(name, value=value, key=f"ppo-{name}", **kind)
+            chosen = column.number_input(name, value=value, key=f"{trainer}-{name}", **kind)
             if chosen != value:
                 settings[name] = chosen
     if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=not rewards):
@@ -53,6 +61,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 list(rewards),
                 range(int(seeds)),
                 env_reward=env_reward,
+                scale=float(scale),
                 trainer=trainer,
                 steps=int(steps),
                 settings=settings,

@@ -15,15 +15,26 @@ from vlmcar_core.train import EpisodeRecord
 from vlmcar_core.trainers import _defaults
 
 STEPS = 600
-SHORT = {"n_envs": 2, "n_steps": 64, "batch_size": 64}
+SHORT = {
+    "n_envs": 2,
+    "n_steps": 64,
+    "batch_size": 64,
+    "learning_starts": 50,
+    "hindsight_goals": 0,
+    "net_width": 8,
+    "buffer_size": 1000,
+}
 LENGTH = 8
 
 
 class Walk(gym.Env[Any, Any]):
-    """Eight steps to the right or to the left; a step to the right pays 1."""
+    """Eight steps to the right or to the left; a step to the right, or any action above 0, pays 1."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (LENGTH + 1,), np.float32)
-    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, continuous: bool) -> None:
+        box = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.action_space = box if continuous else gym.spaces.Discrete(2)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -32,14 +43,16 @@ class Walk(gym.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.steps += 1
-        return self._seen(), float(action), self.steps == LENGTH, False, {}
+        return self._seen(), float(np.max(action) > 0), self.steps == LENGTH, False, {}
 
     def _seen(self) -> Any:
         return np.eye(LENGTH + 1, dtype=np.float32)[self.steps]
 
 
-def walk() -> gym.Env[Any, Any]:
-    return EpisodeRecord(Walk(), lambda rewards, _terminated: bool(rewards.sum() == LENGTH))
+def walk(trainer: str) -> gym.Env[Any, Any]:
+    """With actions that the trainer can take."""
+    env = Walk(continuous=trainer not in _defaults.ANY_ACTIONS)
+    return EpisodeRecord(env, lambda rewards, _terminated: bool(rewards.sum() == LENGTH))
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -77,7 +90,7 @@ def trainer(request: pytest.FixtureRequest) -> str:
 
 def learn(trainer: str, path: Path, told: Told, **chosen: Any) -> None:
     plugins.load("trainers", trainer).learn(
-        walk, STEPS, 0, {**settings_of(trainer), **chosen}, told.watch, path, told.tick
+        lambda: walk(trainer), STEPS, 0, {**settings_of(trainer), **chosen}, told.watch, path, told.tick
     )
 
 
@@ -93,8 +106,9 @@ def test_it_tells_steps_that_grow_to_the_end_and_every_episode_once(trainer: str
 def test_it_acts_on_a_batch_of_observations_with_actions_of_the_environment(trainer: str, tmp_path: Path) -> None:
     told = Told()
     learn(trainer, tmp_path / runs.MODEL, told)
-    assert told.actions.shape == (LENGTH + 1,)
-    assert all(walk().action_space.contains(action) for action in told.actions)
+    space = walk(trainer).action_space
+    assert told.actions.shape == (LENGTH + 1, *space.shape)
+    assert all(space.contains(action) for action in told.actions)
 
 
 def test_one_that_is_stopped_in_a_stretch_has_saved_its_policy_whole(trainer: str, tmp_path: Path) -> None:
@@ -103,7 +117,8 @@ def test_one_that_is_stopped_in_a_stretch_has_saved_its_policy_whole(trainer: st
         learn(trainer, tmp_path / runs.MODEL, told)
     assert max(told.ticks) < 128
     assert [path.name for path in tmp_path.iterdir()] == [runs.MODEL]
-    assert plugins.load("trainers", trainer).load(tmp_path / runs.MODEL)(np.zeros((1, LENGTH + 1))).shape == (1,)
+    act = plugins.load("trainers", trainer).load(tmp_path / runs.MODEL)
+    assert act(np.zeros((1, LENGTH + 1))).shape == (1, *walk(trainer).action_space.shape)
 
 
 def test_the_same_seed_meets_the_same_episodes(trainer: str, tmp_path: Path) -> None:
@@ -142,6 +157,25 @@ def test_a_file_that_is_no_policy_is_damage(trainer: str, tmp_path: Path) -> Non
 def test_a_ppo_setting_out_of_range_is_refused_with_its_name_and_value(name: str, value: Any) -> None:
     with pytest.raises(BadInput) as refused:
         _defaults.merged(_defaults.PPO, {name: value})
+    assert repr(name) in str(refused.value) and repr(value) in str(refused.value)
+
+
+@pytest.mark.parametrize("trainer", sorted(set(_defaults.DEFAULTS) - set(_defaults.ANY_ACTIONS)))
+def test_one_that_takes_continuous_actions_only_says_so(trainer: str, tmp_path: Path) -> None:
+    make = plugins.load("trainers", trainer).learn
+    with pytest.raises(BadInput, match=r"continuous actions only.*Discrete\(2\).*try ppo"):
+        make(lambda: Walk(continuous=False), STEPS, 0, settings_of(trainer), Told().watch, tmp_path / runs.MODEL)
+
+
+def test_every_trainer_has_defaults_and_they_are_allowed(trainer: str) -> None:
+    known = plugins.load("trainers", trainer).DEFAULTS
+    assert known is _defaults.DEFAULTS[trainer] and _defaults.merged(known, known) == known
+
+
+@pytest.mark.parametrize(("name", "value"), [("hindsight_goals", -1), ("tau", 0.0), ("net_width", 0), ("tau", 1.1)])
+def test_a_sac_setting_out_of_range_is_refused_with_its_name_and_value(name: str, value: Any) -> None:
+    with pytest.raises(BadInput) as refused:
+        _defaults.merged(_defaults.SAC, {name: value})
     assert repr(name) in str(refused.value) and repr(value) in str(refused.value)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmcar_core import images, jobs, plugins, recordings, runs
-from vlmcar_core.envs import EnvTask
+from vlmcar_core.envs import EnvTask, Setting
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import GoalOrigin, Session
@@ -59,6 +59,20 @@ def env_tasks() -> list[tuple[str, EnvTask]]:
     """Every environment that can be chosen, as (family, task); the paper's first."""
     found = [(name, task) for name in plugins.names("envs") for task in plugins.load("envs", name).tasks()]
     return sorted(found, key=lambda pair: not pair[1].paper)
+
+
+def env_families() -> dict[str, str]:
+    """The families' names for people, by the names of their files; those with the paper's tasks first."""
+    papers = {
+        name: not any(task.paper for task in plugins.load("envs", name).tasks()) for name in plugins.names("envs")
+    }
+    return {name: str(plugins.load("envs", name).TITLE) for name in sorted(papers, key=lambda name: papers[name])}
+
+
+def env_settings(family: str) -> Mapping[str, Setting]:
+    """What the settings of a family's tasks may hold."""
+    known: Mapping[str, Setting] = plugins.load("envs", family).SETTINGS
+    return known
 
 
 def find_task(env_id: str, seed: int = 0, settings: dict[str, Any] | None = None) -> Task:
@@ -392,6 +406,15 @@ def _trajectory(session: Session, id: str) -> Trajectory | None:
 # 6. Train
 
 
+def trainers(session: Session) -> dict[str, dict[str, Any]]:
+    """The trainers that can take the actions of the session's environment, and the defaults of their settings there;
+    the one to begin with first."""
+    if session.task.family is None:
+        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
+    family = plugins.load("envs", session.task.family)
+    return _defaults.fitting(family.CONTINUOUS, hasattr(family, "goal_view"))
+
+
 def start_training(
     session: Session,
     rewards: Sequence[str],
@@ -411,12 +434,13 @@ def start_training(
         BadInput: there is no environment, or an option makes no sense.
         UnknownName: there is no such proposal, trainer or setting.
     """
-    if session.task.env_id is None:
-        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
-    trainer = str(options.get("trainer", runs.RunConfig.trainer))
-    if trainer not in plugins.names("trainers"):
-        raise UnknownName.among("trainer", trainer, plugins.names("trainers"))
-    _defaults.merged(_defaults.DEFAULTS[trainer], options.get("settings", {}))
+    known = trainers(session)
+    trainer = str(options.get("trainer") or next(iter(known)))
+    if trainer not in known:
+        raise UnknownName.among("trainer for this environment", trainer, known)
+    settings = {**_differing(trainer, known[trainer]), **options.get("settings", {})}
+    _defaults.merged(_defaults.DEFAULTS[trainer], settings)
+    options |= {"trainer": trainer, "settings": settings}
     number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
     configs = [
         runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)
@@ -429,6 +453,11 @@ def start_training(
         runs.write_config(folder, config)
         started.append(start_in(folder, session, "train-run", []))
     return started
+
+
+def _differing(trainer: str, here: Mapping[str, Any]) -> dict[str, Any]:
+    """What an environment makes different from a trainer's own defaults."""
+    return {name: value for name, value in here.items() if value != _defaults.DEFAULTS[trainer][name]}
 
 
 def train(session: Session, folder: Path, config: runs.RunConfig, progress: Progress = silent) -> dict[str, Any]:

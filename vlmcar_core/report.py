@@ -135,14 +135,17 @@ def _curves(curves: Curves, name: str) -> go.Figure:
 def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
     """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
     settings = tuple(sorted(config.settings.items()))
-    return (config.reward, config.proposal, config.env_reward, config.trainer, config.steps, settings)
+    return (config.reward, config.proposal, config.env_reward, config.scale, config.trainer, config.steps, settings)
 
 
 def describe(config: runs.RunConfig) -> str:
     """ "dense, proposal 2, checkers alone": what tells an experiment from the others."""
+    trainer = "" if config.trainer == runs.RunConfig.trainer else f", {config.trainer.upper()}"
     if config.reward == "sparse":
-        return "sparse"
-    return f"dense, proposal {config.proposal}" + ("" if config.env_reward else ", checkers alone")
+        return f"sparse{trainer}"
+    alone = "" if config.env_reward else ", checkers alone"
+    scale = "" if config.scale == runs.RunConfig.scale else f", {config.scale:g} an episode"
+    return f"dense, proposal {config.proposal}{alone}{scale}{trainer}"
 
 
 def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:

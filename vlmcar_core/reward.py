@@ -1,4 +1,4 @@
-"""Checkers as a reward: 1/n for each of n sub-tasks, once an episode, in order."""
+"""Checkers as a reward: an equal share for each sub-task, once an episode, in order."""
 
 import hashlib
 import warnings
@@ -70,11 +70,11 @@ def digest(frame: Frame) -> bytes:
 
 
 class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
-    """Pays 1/n the first time in an episode that the next of n sub-tasks is done, beside the environment's reward.
+    """Pays scale/n the first time in an episode that the next of n sub-tasks is done, beside the environment's reward.
 
     Nothing is paid for what is done in the first frame already, nothing twice, nothing out of order, so an episode's
-    learned reward is at most 1. n counts the sub-tasks; a proposal without any is paid for its goal. The frames come
-    from the environment's full render and are drawn only while something is left to be paid.
+    learned reward is at most `scale`. n counts the sub-tasks; a proposal without any is paid for its goal. The frames
+    come from the environment's full render and are drawn only while something is left to be paid.
 
     `info["vlmcar"]` holds: reward, what the checkers paid for this step; env_reward, what the environment paid;
     components, key to what was paid for it in this step; completed, how many of `total` are done; faults, key to what
@@ -86,6 +86,8 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         judge: shared between copies; one of its own, closed with the environment, if None.
         env_reward: keep the environment's own reward beside the checkers'.
         scene: from the environment to its full frame, uint8 (H, W, 3); `env.render()` if None.
+        scale: what a whole episode is paid at most. Beside an environment that takes 1 a step for up to 50 steps
+            (panda-gym), 1 is hardly felt; beside one that pays up to 1 at the end (MiniGrid) it is a match.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         judge: Judge | None = None,
         env_reward: bool = True,
         scene: Callable[[gym.Env[Any, Any]], Frame] | None = None,
+        scale: float = 1.0,
     ) -> None:
         super().__init__(env)
+        self._scale = scale
         self._checkers = tuple(step.checker for step in proposal.paid)
         self._judge = judge or Judge(CheckerProcess(self._checkers))
         self._own_judge = judge is None
@@ -121,8 +125,8 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         faults: dict[str, str] = {}
         if not self._chain.finished:
             paid, faults = self._look(self._scene(self.env))
-        components = {self._checkers[index].key: 1.0 / len(self._checkers) for index in paid}
-        learned = len(paid) / len(self._checkers)
+        components = {self._checkers[index].key: self._scale / len(self._checkers) for index in paid}
+        learned = self._scale * len(paid) / len(self._checkers)
         total = learned + (env_reward if self._env_reward else 0.0)
         return (
             observation,

@@ -21,6 +21,7 @@ from vlmcar_core.store import Listing, Session
 
 CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluation.jsonl", "model.zip"
 STEPS_MAX = 1_000_000_000
+SCALE_MAX = 1000.0
 REWARDS = ("dense", "sparse")
 LEARNED = 0.8
 """The success rate that counts as learned, in tables of steps."""
@@ -38,6 +39,9 @@ class RunConfig:
 
     env_reward: bool = True
     """In a dense run, keep the environment's own reward beside the checkers'."""
+
+    scale: float = 1.0
+    """What the checkers pay in a whole episode at most, in all."""
 
     trainer: str = "ppo"
     steps: int = 150_000
@@ -65,6 +69,8 @@ class RunConfig:
         ):
             if not _whole(value) or not low <= value <= high:
                 raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value!r}")
+        if not isinstance(self.scale, (int, float)) or not 0 < self.scale <= SCALE_MAX:
+            raise BadInput(f"the scale of a run's reward is a number above 0 to {SCALE_MAX:g}, not {self.scale!r}")
         for name, given, kind in (
             ("env_reward", self.env_reward, bool),
             ("trainer", self.trainer, str),

@@ -53,7 +53,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress)
     try:
         plugins.load("trainers", config.trainer).learn(
-            lambda: _training_env(family, task, proposal, judge, config),
+            lambda view="policy": _training_env(family, task, proposal, judge, config, view),
             config.steps,
             config.seed,
             config.settings,
@@ -93,12 +93,26 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
 
 
 def _training_env(
-    family: ModuleType, task: Task, proposal: Proposal | None, judge: Judge, config: RunConfig
+    family: ModuleType, task: Task, proposal: Proposal | None, judge: Judge, config: RunConfig, view: str = "policy"
 ) -> gym.Env[Any, Any]:
+    if view == "goal":
+        _check_hindsight(family, config)
     env: gym.Env[Any, Any] = family.make(task)
     if proposal is not None:
-        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene)
-    return EpisodeRecord(family.policy_view(env), family.succeeded)
+        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, config.scale)
+    seen = family.goal_view(env) if view == "goal" else family.policy_view(env)
+    return EpisodeRecord(seen, family.succeeded)
+
+
+def _check_hindsight(family: ModuleType, config: RunConfig) -> None:
+    instead = "set hindsight_goals to 0"
+    if not hasattr(family, "goal_view"):
+        raise BadInput(f"{family.TITLE} has no goals that could be changed in hindsight; {instead}")
+    if config.reward == "dense" and not config.env_reward:
+        raise BadInput(
+            "in hindsight the environment's own reward is worked out anew, and this run leaves it out; keep it, or "
+            + instead
+        )
 
 
 class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):

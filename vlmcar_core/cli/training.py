@@ -20,6 +20,8 @@ from vlmcar_core.store import Session
 @click.option("--steps", default=runs.RunConfig.steps, show_default=True, help="Environment steps per run.")
 @click.option("--proposal", type=int, help="Whose checkers pay; the newest if not given.")
 @click.option("--env-reward/--no-env-reward", default=True, show_default=True, help="Keep the environment's own too.")
+@click.option("--scale", default=runs.RunConfig.scale, show_default=True, help="What checkers pay an episode, in all.")
+@click.option("--trainer", help="ppo, sac or tqc; what fits the environment's actions if not given.")
 @settings_option("Settings of the trainer")
 @click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")
 def train(session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, **options: Any) -> None:

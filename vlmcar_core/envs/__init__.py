@@ -3,6 +3,8 @@
 A family is a module with these functions (tests/test_envs_contract.py runs over every one that it finds):
 
     TITLE: str                                    its name for people
+    CONTINUOUS: bool                              its actions are a Box; else they are Discrete
+    SETTINGS: dict[str, Setting]                  what `Task.settings` may hold, by name
     tasks() -> list[EnvTask]                      what can be chosen; the paper's first
     make(task) -> gym.Env                         with render_mode "rgb_array"; seeds are given to reset()
     steps_limit(env) -> int                       the environment's own time limit, in steps
@@ -10,13 +12,25 @@ A family is a module with these functions (tests/test_envs_contract.py runs over
                                                   raises NoExpert and says why; leaves env as it was
     succeeded(rewards, terminated) -> bool        the environment's own word on a finished or cut episode
     facts(env) -> dict[str, bool]                 the simulator's truth now, only ever used to judge
-    versions() -> dict[str, str]                  packages that shape what is recorded
+    versions() -> dict[str, str]                  packages that shape what is recorded; what simulates, by its name
     policy_view(env) -> gym.Env                   what a policy is trained on: the usual observation, as a flat
                                                   float32 Box
     scene(env) -> Frame                           the full render: RGB uint8 (H, W, 3)
+
+and, where its tasks are to reach a goal that can be changed in hindsight:
+
+    goal_view(env) -> gym.Env                     the usual observation as a float32 Dict of observation,
+                                                  achieved_goal, desired_goal; its unwrapped env has compute_reward
+
+Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
+Files that begin with an underscore are parts of families.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from vlmcar_core.errors import BadInput, UnknownName
 
 
 @dataclass(frozen=True)
@@ -35,3 +49,45 @@ class EnvTask:
 
     works: bool = True
     """It can be made with what is installed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that `Task.settings` may hold. Its kind is its default's: bool, int, float or str."""
+
+    label: str
+    default: bool | int | float | str
+    low: float = 0
+    high: float = 1
+    """A number's range, both ends included."""
+    choices: tuple[str, ...] = ()
+    """The words that a text may be; any text where there are none."""
+    help: str = ""
+
+    def problem(self, value: Any) -> str:
+        """What is expected instead of a value; empty where the value will do."""
+        kind = type(self.default)
+        if kind is bool:
+            return "" if isinstance(value, bool) else "true or false"
+        if kind is str:
+            words = f"one of {', '.join(self.choices)}" if self.choices else "a text"
+            return "" if isinstance(value, str) and (not self.choices or value in self.choices) else words
+        known = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        words = f"a {'whole ' if kind is int else ''}number from {self.low:g} to {self.high:g}"
+        return "" if known and self.low <= value <= self.high else words
+
+
+def chosen(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:
+    """The value of every setting: the given ones, and the others' defaults.
+
+    Raises:
+        UnknownName: there is no setting by a name.
+        BadInput: a value is not of its setting's kind or range.
+    """
+    for name, value in settings.items():
+        if name not in known:
+            raise UnknownName.among("setting", name, known)
+        wanted = known[name].problem(value)
+        if wanted:
+            raise BadInput(f"the setting {name!r} is {wanted}, not {value!r}")
+    return {name: settings.get(name, setting.default) for name, setting in known.items()}

@@ -2,6 +2,9 @@
 
 PPO: the values that minigrid's own starter examples train with (16 copies, 128 steps each, learning rate 1e-3),
 with SB3's names; checked here on DoorKey-6x6 (docs/dense_vs_sparse_6x6.md).
+
+SAC and TQC: near to what RL Baselines3 Zoo trains panda-gym with (learning rate 1e-3, gamma 0.95, tau 0.05, 4 goals
+in hindsight), but smaller batches and networks, which two cores can carry.
 """
 
 from collections.abc import Mapping
@@ -21,13 +24,43 @@ PPO: dict[str, Any] = {
     "clip_range": 0.2,
 }
 
-DEFAULTS = {"ppo": PPO}
+SAC: dict[str, Any] = {
+    "hindsight_goals": 4,
+    "learning_starts": 500,
+    "batch_size": 256,
+    "learning_rate": 1e-3,
+    "gamma": 0.95,
+    "tau": 0.05,
+    "buffer_size": 200_000,
+    "gradient_steps": 1,
+    "net_width": 256,
+}
+"""`hindsight_goals`: how many goals are put in place of each real one (Andrychowicz et al. 2017); 0 for none."""
+
+DEFAULTS = {"ppo": PPO, "sac": SAC, "tqc": SAC}
 """By the trainer's name."""
 
-HIGHEST: dict[str, float] = {"n_envs": 512, "n_steps": 100_000, "n_epochs": 1000, "gamma": 1.0, "gae_lambda": 1.0}
+ANY_ACTIONS = ("ppo",)
+"""Trainers that take discrete actions, too; the others only continuous ones."""
+
+HIGHEST: dict[str, float] = {
+    "n_envs": 512,
+    "n_steps": 100_000,
+    "n_epochs": 1000,
+    "gamma": 1.0,
+    "gae_lambda": 1.0,
+    "tau": 1.0,
+    "hindsight_goals": 100,
+    "gradient_steps": 100,
+    "net_width": 4096,
+    "buffer_size": 10_000_000,
+}
 """What a setting may be at most; others 1,000,000."""
 
-POSITIVE = ("learning_rate", "clip_range")
+FROM_ZERO = ("hindsight_goals", "learning_starts")
+"""Whole numbers that may be 0."""
+
+POSITIVE = ("learning_rate", "clip_range", "tau")
 
 
 def merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,15 +75,31 @@ def merged(defaults: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
             raise UnknownName.among("setting", name, defaults)
         _check(name, value, whole=isinstance(defaults[name], int))
     chosen = {**defaults, **settings}
-    if chosen["n_envs"] * chosen["n_steps"] < 2:
+    if "n_steps" in chosen and chosen["n_envs"] * chosen["n_steps"] < 2:
         raise BadInput("the setting 'n_steps' times the setting 'n_envs' is at least 2 steps per update, not 1")
     return chosen
+
+
+def fitting(continuous: bool, goals: bool) -> dict[str, dict[str, Any]]:
+    """The trainers that can take an environment's actions, the one to begin with first, and their defaults there.
+
+    Args:
+        continuous: its actions are.
+        goals: it has goals that can be changed in hindsight; else there is no hindsight.
+    """
+    names = sorted(DEFAULTS, key=lambda name: name in ANY_ACTIONS) if continuous else ANY_ACTIONS
+    return {name: DEFAULTS[name] if goals else _without_hindsight(DEFAULTS[name]) for name in names}
+
+
+def _without_hindsight(defaults: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: 0 if name == "hindsight_goals" else value for name, value in defaults.items()}
 
 
 def _check(name: str, value: Any, whole: bool) -> None:
     kinds = (int,) if whole else (int, float)
     high = HIGHEST.get(name, 1_000_000)
+    low = 1 if whole and name not in FROM_ZERO else 0
     number = isinstance(value, kinds) and not isinstance(value, bool)
-    if not number or not (1 if whole else 0) <= value <= high or (name in POSITIVE and value == 0):
-        kind = "a whole number from 1" if whole else "a number above 0" if name in POSITIVE else "a number from 0"
+    if not number or not low <= value <= high or (name in POSITIVE and value == 0):
+        kind = f"a whole number from {low}" if whole else "a number above 0" if name in POSITIVE else "a number from 0"
         raise BadInput(f"the setting {name!r} is {kind} to {high:,}, not {value!r}")

@@ -12,7 +12,7 @@ from gymnasium import error as gym_error
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask
+from vlmcar_core.envs import EnvTask, Setting, chosen
 from vlmcar_core.envs.minigrid import planner
 from vlmcar_core.envs.minigrid.observation import OneHotView
 from vlmcar_core.envs.minigrid.truth import facts as facts_of
@@ -20,6 +20,7 @@ from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
 TITLE = "MiniGrid"
+CONTINUOUS = False
 
 PAPER = ("MiniGrid-DoorKey-6x6-v0", "MiniGrid-DoorKey-8x8-v0", "MiniGrid-Unlock-v0", "MiniGrid-UnlockPickup-v0")
 
@@ -54,12 +55,11 @@ NO_EXPERT = {
     "MiniGrid-WFC": "no expert: not tried",
 }
 
-SETTINGS: dict[str, tuple[type, int, int]] = {
-    "tile_size": (int, 4, 64),
-    "highlight": (bool, 0, 1),
-    "max_steps": (int, 1, 100_000),
+SETTINGS = {
+    "tile_size": Setting("Pixels per cell", 32, 4, 64),
+    "highlight": Setting("Highlight what the agent sees", True),
+    "max_steps": Setting("Steps until the time is up", 0, 0, 100_000, help="0: the environment's own."),
 }
-"""What `Task.settings` may hold: the type, and the lowest and highest value."""
 
 Action = int
 
@@ -93,26 +93,15 @@ def make(task: Task) -> gym.Env[Any, Any]:
         UnknownName: no environment has this id.
         BadInput: a setting is unknown or out of range, or what is installed cannot make it.
     """
-    _check_settings(task)
+    wanted = chosen(task.settings, SETTINGS)
     if task.env_id not in gym.registry:
         raise UnknownName.among("environment", task.env_id, [found.env_id for found in tasks()])
+    if not wanted["max_steps"]:
+        del wanted["max_steps"]
     try:
-        return gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **task.settings)
+        return gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **wanted)
     except (gym_error.Error, OSError, TypeError, AssertionError) as error:
         raise BadInput(f"{task.env_id} cannot be made with settings {dict(task.settings)}: {error}") from error
-
-
-def _check_settings(task: Task) -> None:
-    name: str
-    value: Any
-    for name, value in task.settings.items():
-        if name not in SETTINGS:
-            raise UnknownName.among("setting", name, SETTINGS)
-        kind, low, high = SETTINGS[name]
-        known = type(value) is kind
-        if not known or not low <= value <= high:
-            bounds = "true or false" if kind is bool else f"a whole number from {low} to {high}"
-            raise BadInput(f"the setting {name!r} is {bounds}, not {value!r}")
 
 
 def steps_limit(env: gym.Env[Any, Any]) -> int:

@@ -1,0 +1,82 @@
+"""Cameras for checkers, on a pybullet client: small pictures, even light, no shadows unless wished for.
+
+Several views of one scene make one frame: side by side, with black columns between them that nothing else is made of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pybullet
+
+from vlmcar_core.types import Frame
+
+GAP = 2
+"""Black columns between two views."""
+
+NEAR, FAR = 0.05, 10.0
+"""Metres: nothing nearer or farther is drawn."""
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a camera stands, looking at a point."""
+
+    target: tuple[float, float, float]
+    """Metres."""
+    distance: float
+    """Metres from the target."""
+    yaw: float
+    """Degrees about the vertical axis; at 0 it looks along +y, at 90 along -x (pybullet's convention)."""
+    pitch: float
+    """Degrees; -90 looks straight down."""
+    field: float = 40.0
+    """The vertical field of view, degrees."""
+    aspect: float = 1.0
+    """Width over height."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """How a scene is lit."""
+
+    shadows: bool = False
+    """Costs about as much again as the picture."""
+    ambient: float = 0.6
+    """In [0, 1]: the share of light that comes from everywhere; 1 leaves no shading."""
+    direction: tuple[float, float, float] = (0.5, -0.7, 2.0)
+    """Towards the light."""
+
+
+def picture(client: int, views: Sequence[View], height: int, light: Light = Light()) -> Frame:
+    """The views side by side, RGB uint8, (height, sum of widths and gaps, 3); drawn in software, no display needed.
+
+    Args:
+        client: a pybullet connection.
+        height: of every view, pixels.
+    """
+    panels = [_view(client, view, height, light) for view in views]
+    gap = np.zeros((height, GAP, 3), np.uint8)
+    parts = [part for panel in panels for part in (gap, panel)][1:]
+    return np.concatenate(parts, axis=1)
+
+
+def _view(client: int, view: View, height: int, light: Light) -> Frame:
+    width = round(height * view.aspect)
+    look = pybullet.computeViewMatrixFromYawPitchRoll(view.target, view.distance, view.yaw, view.pitch, 0.0, 2)
+    lens = pybullet.computeProjectionMatrixFOV(view.field, width / height, NEAR, FAR)
+    _, _, colours, _, _ = pybullet.getCameraImage(
+        width,
+        height,
+        look,
+        lens,
+        lightDirection=light.direction,
+        shadow=int(light.shadows),
+        lightAmbientCoeff=light.ambient,
+        lightDiffuseCoeff=1.0 - light.ambient,
+        lightSpecularCoeff=0.0,
+        renderer=pybullet.ER_TINY_RENDERER,
+        flags=pybullet.ER_NO_SEGMENTATION_MASK,
+        physicsClientId=client,
+    )
+    return np.asarray(colours, np.uint8).reshape(height, width, 4)[..., :3].copy()
