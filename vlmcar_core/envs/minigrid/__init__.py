@@ -96,6 +96,9 @@ def make(task: Task) -> gym.Env[Any, Any]:
     wanted = chosen(task.settings, SETTINGS)
     if task.env_id not in gym.registry:
         raise UnknownName.among("environment", task.env_id, [found.env_id for found in tasks()])
+    described = _describe(task.env_id)
+    if not described.works:
+        raise BadInput(f"{task.env_id} {described.note}")
     if not wanted["max_steps"]:
         del wanted["max_steps"]
     try:
