@@ -9,6 +9,9 @@ from vlmcar_core.types import Frame
 CHROMA_MIN = 40
 """A pixel whose channels differ by less than this is grey."""
 
+NEAR = 8
+"""Hues this close are one colour."""
+
 HUES = ((8, "red"), (22, "orange"), (34, "yellow"), (85, "green"), (100, "cyan"), (128, "blue"), (155, "purple"))
 """OpenCV's hue (0 to 179) up to which a name holds; above the last, pink and then red again."""
 
@@ -35,7 +38,7 @@ def name_of(hue: int | None) -> str:
     return next((name for top, name in HUES if hue < top), "pink" if hue < 172 else "red")
 
 
-def same_hue(one: int | None, other: int | None, tolerance: int = 8) -> bool:
+def same_hue(one: int | None, other: int | None, tolerance: int = NEAR) -> bool:
     """Whether two hues are one colour; greys are one colour."""
     if one is None or other is None:
         return one is other

@@ -1,6 +1,6 @@
 """The built-in proposer: no VLM, no key, no network. It compares the pixels of the two frames.
 
-Where the picture is made of equal cells it reads it cell by cell (`_grid`), else by coloured areas (`_blobs`).
+Where the picture is made of equal cells it reads it cell by cell (`_grid`), else by colour (`_scene`, `_placing`).
 Either way it finds what vanished, moved, changed in its place, or came to stand on or beside something else, puts
 that in an order, and writes a checker for each. It knows no environment, no language and no physics.
 """
@@ -8,7 +8,7 @@ that in an order, and writes a checker for each. It knows no environment, no lan
 import numpy as np
 
 from vlmcar_core.errors import NothingToPropose
-from vlmcar_core.proposers import _blobs, _cells, _grid
+from vlmcar_core.proposers import _cells, _grid, _placing
 from vlmcar_core.proposers._steps import Step, assemble
 from vlmcar_core.types import BUILT_IN, Frame, Progress, Proposal
 
@@ -47,7 +47,7 @@ def _read(initial: Frame, goal: Frame, changed_share: float) -> tuple[list[Step]
         steps, doubts = _grid.steps(initial, goal, tile)
         if steps:
             return steps, doubts
-    steps, doubts = _blobs.steps(initial, goal)
+    steps, doubts = _placing.steps(initial, goal)
     if not steps:
         raise NothingToPropose(
             "the two frames differ, but in nothing that can be named: no object vanished, moved or changed; "

@@ -1,0 +1,320 @@
+"""From what a scene's two frames show to sub-tasks: what went into, next to, away or elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlmcar_core.proposers import _scene, _scene_code
+from vlmcar_core.proposers._scene import Area, Kind
+from vlmcar_core.proposers._steps import Step
+from vlmcar_core.types import Frame
+
+INSIDE_MIN = 0.5
+"""Of things that went into another at least this share of what is seen lies within its outlines."""
+
+INSIDE_BEFORE = 0.25
+"""And at first no more than this."""
+
+COUNT_MAX = 6
+"""More things than these are asked for in thirds."""
+
+COUNT_SLACK = 0.4
+"""Of one thing: so much may be hidden of what is counted by its area."""
+
+SHARE_SLACK = 0.93
+"""Of what the goal frame has within the outlines; for what is asked for in thirds."""
+
+CLOSE_SLACK = 1.3
+"""Times the distance in the goal frame, and a pixel: an episode that ends on success ends at the edge of it."""
+
+CLOSE_MAX = 1.5
+"""Two things are close where their middles are nearer than this many times their mean extent."""
+
+MOVED_MIN = 0.02
+"""Of the picture's diagonal; less is jitter."""
+
+LINE_MAX, LINE_CHANGE = 0.15, 0.5
+"""Many things lie in a line where they are so narrow for their length, and were no half so narrow at first."""
+
+CHANGES_MAX = 8
+
+
+def steps(initial: Frame, goal: Frame) -> tuple[list[Step], list[str]]:
+    """The sub-tasks in order, and what the two pictures did not tell."""
+    columns = _scene.views(initial, goal)
+    kinds = _scene.kinds(initial, goal, columns)
+    write = _Writer(kinds, columns)
+    gone = [kind for kind in kinds if _scene.gone(kind, initial, goal, columns)]
+    moved = [kind for kind in kinds if kind.moved and kind not in gone]
+    still = [kind for kind in kinds if kind.seen_first and kind not in moved and kind not in gone]
+    new = [kind for kind in kinds if not kind.seen_first and kind.seen_last]
+    actor = _actor(moved, initial, columns)
+    found, doubts = _placed(write, [kind for kind in moved if kind is not actor], still)
+    if actor is not None:
+        found = _reach(write, actor, [kind for kind in moved if kind is not actor], still, bool(found)) + found
+    found = [write.gone(kind) for kind in gone] + found + [write.appeared(kind) for kind in new]
+    hidden = [kind.name for kind in still if not kind.seen_last]
+    if hidden:
+        doubts.append(f"hidden in the goal frame, so nothing is known of it: {', '.join(hidden)}")
+    if len(found) > CHANGES_MAX:
+        doubts.append(f"{len(found)} things differ between the two frames; only the first {CHANGES_MAX} are proposed")
+    return found[:CHANGES_MAX], doubts
+
+
+def _actor(moved: Sequence[Kind], initial: Frame, columns: Sequence[tuple[int, int]]) -> Kind | None:
+    """What moved and is held by something, such as the hand of an arm."""
+    return next((kind for kind in moved if kind.count == 1 and _scene.held(kind, initial, columns)), None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Kinds that went into one place."""
+
+    place: Kind
+    things: tuple[Kind, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(thing.count for thing in self.things)
+
+
+def _placed(write: "_Writer", moved: Sequence[Kind], still: Sequence[Kind]) -> tuple[list[Step], list[str]]:
+    found: list[Step] = []
+    doubts: list[str] = []
+    homes = {thing.hue: _home(thing, still) for thing in moved}
+    for place in still:
+        things = tuple(thing for thing in moved if homes[thing.hue] is place)
+        if things:
+            found += write.into(Group(place, things))
+    for thing in moved:
+        if homes[thing.hue] is None:
+            found += _elsewhere(write, thing, [other for other in (*moved, *still) if other is not thing])
+    return found, doubts
+
+
+def _home(thing: Kind, still: Sequence[Kind]) -> Kind | None:
+    """The smallest place within whose outlines a kind came to lie."""
+    places = [place for place in still if _went_into(thing, place)]
+    return min(places, key=lambda place: sum(area.size for area in place.before), default=None)
+
+
+def _went_into(thing: Kind, place: Kind) -> bool:
+    """In one view by its pixels or its middle, and in no view far from it; and not so at first."""
+    if all(_is_within(place, thing.before, view) for view in _both(place.before, thing.before)):
+        return False
+    shown = _both(place.before, thing.after)
+    return (
+        bool(shown)
+        and any(_is_within(place, thing.after, view) for view in shown)
+        and all(_scene.inside_by(place.before[view], thing.after[view]) >= -_slack_max(thing, view) for view in shown)
+    )
+
+
+def _is_within(place: Kind, things: Sequence[Area], view: int) -> bool:
+    if _scene.share_inside(place.before[view], things[view]) >= INSIDE_MIN:
+        return True
+    return things[view].count == 1 and _scene.inside_by(place.before[view], things[view]) >= 0
+
+
+def _slack_max(thing: Kind, view: int) -> float:
+    """A thing that stands on a mark is seen above it from the side, by about its own half height."""
+    return 0.75 * thing.after[view].extent + 1
+
+
+def _both(ones: Sequence[Area], others: Sequence[Area]) -> list[int]:
+    """The views that show both."""
+    return [number for number, (one, other) in enumerate(zip(ones, others, strict=True)) if one.count and other.count]
+
+
+def _reach(
+    write: "_Writer", actor: Kind, moved: Sequence[Kind], still: Sequence[Kind], done_something: bool
+) -> list[Step]:
+    """What the actor itself came to: what it moved, or, where it moved nothing, where it stands."""
+    near = _nearest(actor, moved, moving=True) if moved else None
+    if near is not None:
+        return [write.close(actor, near[0], near[1], moving=True)]
+    if done_something or moved:
+        return []
+    resting = _nearest(actor, still, moving=False)
+    if resting is not None:
+        return [write.close(actor, resting[0], resting[1], moving=False)]
+    return [write.moved(actor)]
+
+
+def _nearest(thing: Kind, others: Sequence[Kind], moving: bool) -> tuple[Kind, float] | None:
+    """What it came close to, the nearest first, and how near in the goal frame, pixels.
+
+    Args:
+        moving: the others are where the goal frame shows them; else where they were at first.
+    """
+    found: list[tuple[float, int]] = []
+    for number, other in enumerate(others):
+        ends = other.after if moving else other.before
+        distance, at_first = _scene.apart(thing.after, ends), _scene.apart(thing.before, other.before)
+        near = distance is not None and distance <= CLOSE_MAX * _extent(thing.after, ends)
+        if near and distance is not None and (at_first is None or at_first > 1.5 * distance):
+            found.append((distance, number))
+    return (others[min(found)[1]], min(found)[0]) if found else None
+
+
+def _extent(ones: Sequence[Area], others: Sequence[Area]) -> float:
+    """The mean extent of two things, pixels."""
+    return float(np.mean([area.extent for area in (*ones, *others) if area.count]))
+
+
+def _elsewhere(write: "_Writer", thing: Kind, others: Sequence[Kind]) -> list[Step]:
+    """Where a thing is that went into nothing."""
+    if write.is_line(thing):
+        return [write.lined_up(thing)]
+    if thing.count == 1:
+        near = _nearest(thing, others, moving=True)
+        if near is not None:
+            return [write.close(thing, near[0], near[1], moving=near[0].moved)]
+        if write.way(thing) is not None:
+            return [write.moved(thing)]
+    return []
+
+
+class _Writer:
+    """Writes the checkers for one pair of pictures."""
+
+    def __init__(self, kinds: Sequence[Kind], columns: Sequence[tuple[int, int]]) -> None:
+        self._columns = tuple(columns)
+        sizes = [area.size / area.count for kind in kinds for area in (*kind.before, *kind.after) if area.count]
+        self._speck = max(4, int(0.2 * min(sizes, default=20)))
+
+    def into(self, group: Group) -> list[Step]:
+        """One step for one thing; for more, one for each number of them, or for each third of many."""
+        if group.count == 1:
+            return [self._placed(group.things[0], group.place)]
+        total = sum(self._inside(thing, group.place) for thing in group.things)
+        if group.count > COUNT_MAX:
+            wanted = [(total * third / 3 * SHARE_SLACK, f"{third} of 3 parts of the") for third in (1, 2, 3)]
+        else:
+            whole = max(1, round(total))
+            wanted = [
+                (min(number - COUNT_SLACK, total - 0.1), f"{number} of {whole}") for number in range(1, whole + 1)
+            ]
+        return [self._counted(group, needed, words) for needed, words in wanted]
+
+    def _placed(self, thing: Kind, place: Kind) -> Step:
+        shown = _both(place.before, thing.after)
+        slack = max(0.0, *(-_scene.inside_by(place.before[view], thing.after[view]) for view in shown))
+        title = f"Bring the {_called(thing)} thing into the {_called(place)} one"
+        source = (
+            self._head(title, shown)
+            + self._identify(thing)
+            + self._identify(place)
+            + _scene_code.MIDDLE
+            + _scene_code.OUTLINES
+            + _scene_code.PLACED.substitute(noun=thing.name, other=place.name, slack=int(np.ceil(slack)) + 1)
+        )
+        return Step(title, source, self._unseen(shown))
+
+    def _counted(self, group: Group, needed: float, words: str) -> Step:
+        names = " and ".join(_called(thing) for thing in group.things)
+        title = f"Bring {words} {names} things into the {_called(group.place)}"
+        things = ", ".join(f"(identify_{thing.name}, {thing.count})" for thing in group.things) + ","
+        source = (
+            self._head(title, [0])
+            + "".join(self._identify(kind) for kind in (*group.things, group.place))
+            + _scene_code.OUTLINES
+            + _scene_code.COUNTED.substitute(
+                other=group.place.name, things=things, all=group.count, needed=f"{needed:.2f}"
+            )
+        )
+        return Step(title, source, "they are counted by their area; what is hidden is not counted")
+
+    def _inside(self, thing: Kind, place: Kind) -> float:
+        """How many of a kind are in a place in the goal frame, told as the checker will tell it."""
+        before, after = thing.before[0], thing.after[0]
+        region = _scene.outline(place.before[0].mask)
+        gained = float((after.mask & region).sum()) - float((before.mask & region).sum())
+        return thing.count * gained / max(before.size, 1)
+
+    def close(self, thing: Kind, other: Kind, distance: float, moving: bool) -> Step:
+        shown = _both(thing.after, other.after if moving else other.before)
+        title = f"Bring the {_called(thing)} thing to the {_called(other)} one"
+        body = _scene_code.CLOSE.substitute(
+            noun=thing.name,
+            other=other.name,
+            close=round(CLOSE_SLACK * distance + 1, 1),
+            measured=round(distance, 1),
+            frame="current" if moving else "initial",
+            where="" if moving else ": where the other was at first",
+        )
+        source = self._head(title, shown) + self._identify(thing) + self._identify(other) + _scene_code.MIDDLE + body
+        doubt = "how close is close enough is a guess from the goal frame"
+        return Step(title, source, self._unseen(shown) or doubt)
+
+    def gone(self, kind: Kind) -> Step:
+        title = f"Remove the {_called(kind)} thing"
+        body = _scene_code.GONE.substitute(noun=kind.name)
+        return Step(title, self._head(title, self._all()) + self._identify(kind) + body, self._twins(kind))
+
+    def appeared(self, kind: Kind) -> Step:
+        title = f"Bring a {_called(kind)} thing into view"
+        size = sum(area.size for area in kind.after)
+        body = _scene_code.APPEARED.substitute(noun=kind.name, enough=max(1, size // 2))
+        doubt = "the initial frame does not show it, so only its colour is looked for, wherever it is"
+        return Step(title, self._head(title, self._all()) + self._identify(kind) + body, doubt)
+
+    def way(self, kind: Kind) -> tuple[int, int] | None:
+        """Right and down, in the first view; None where that view does not show it go anywhere."""
+        old, now = kind.before[0], kind.after[0]
+        if not old.count or not now.count:
+            return None
+        right, down = (round(end - start) for start, end in zip(old.centre, now.centre, strict=True))
+        return (right, down) if np.hypot(right, down) > MOVED_MIN * np.hypot(*old.mask.shape) else None
+
+    def moved(self, kind: Kind) -> Step:
+        right, down = self.way(kind) or (0, 0)
+        title = f"Move the {_called(kind)} thing"
+        body = _scene_code.MOVED.substitute(noun=kind.name, right=right, down=down)
+        source = self._head(title, self._all()) + self._identify(kind) + _scene_code.MIDDLE + body
+        doubt = "it ends beside nothing that could say where it should be: the way itself is asked for"
+        return Step(title, source, self._twins(kind) or doubt)
+
+    def is_line(self, kind: Kind) -> bool:
+        before, after = _narrow(kind.before[0]), _narrow(kind.after[0])
+        return kind.count > COUNT_MAX and after < LINE_MAX and after < LINE_CHANGE * before
+
+    def lined_up(self, kind: Kind) -> Step:
+        title = f"Line up the {_called(kind)} things"
+        narrow = _narrow(kind.after[0])
+        body = _scene_code.LINED_UP.substitute(
+            noun=kind.name, narrow=round(CLOSE_SLACK * narrow, 3), measured=round(narrow, 3)
+        )
+        doubt = "where the line should be cannot be seen from two frames"
+        return Step(title, self._head(title, self._all()) + self._identify(kind) + body, doubt)
+
+    def _head(self, title: str, shown: Sequence[int]) -> str:
+        views = tuple(self._columns[view] for view in shown)
+        return _scene_code.HEAD.substitute(title=title, views=views, speck=self._speck)
+
+    def _all(self) -> list[int]:
+        return list(range(len(self._columns)))
+
+    def _identify(self, kind: Kind) -> str:
+        return _scene_code.IDENTIFY.substitute(noun=kind.name, hue=kind.hue, near=kind.near)
+
+    def _unseen(self, shown: Sequence[int]) -> str:
+        missing = len(self._columns) - len(shown)
+        return f"{missing} of {len(self._columns)} views do not show it in the goal frame" if missing else ""
+
+    def _twins(self, kind: Kind) -> str:
+        return f"{kind.count} things have its colour; they are looked at as one" if kind.count > 1 else ""
+
+
+def _called(kind: Kind) -> str:
+    """Its name for people."""
+    return kind.name.replace("_", " ")
+
+
+def _narrow(area: Area) -> float:
+    """How wide what is seen lies, over how long: the ratio of the standard deviations across and along."""
+    if area.size < 3:
+        return 1.0
+    along, across = np.sqrt(np.linalg.svd(np.cov(np.argwhere(area.mask).T))[1])
+    return float(across / max(along, 1e-9))

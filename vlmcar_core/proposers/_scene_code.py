@@ -1,0 +1,166 @@
+"""The source of checkers that read a picture by its colours: a few fragments, put together."""
+
+from string import Template
+
+HEAD = Template('''"""$title
+
+Written by: built-in, no VLM, from the pixels of two frames.
+"""
+
+import cv2
+import numpy as np
+
+VIEWS = $views  # the columns from a up to b of every view in the picture
+COLOURFUL = 40  # largest minus smallest channel; less is grey
+SPECK = $speck  # areas of fewer pixels are noise
+
+
+def of_hue(image, hue, near):
+    """The pixels of a hue (OpenCV's, 0 to 179) or so near to it, without specks: bool (H, W)."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    low, high = hue - near, hue + near
+    mask = cv2.inRange(hsv, (max(low, 0), 1, 1), (min(high, 179), 255, 255))
+    if low < 0:
+        mask |= cv2.inRange(hsv, (low + 180, 1, 1), (179, 255, 255))
+    if high > 179:
+        mask |= cv2.inRange(hsv, (0, 1, 1), (high - 180, 255, 255))
+    red, green, blue = cv2.split(image)
+    chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    mask[chroma < COLOURFUL] = 0
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    large = stats[:, cv2.CC_STAT_AREA] >= SPECK
+    large[0] = False
+    return large[labels]
+
+''')
+
+IDENTIFY = Template("""
+def identify_$noun(image):
+    return of_hue(image, $hue, $near)
+
+""")
+
+MIDDLE = '''
+def middle(mask):
+    """x, y of an area's middle, in pixels; None where there is nothing."""
+    ys, xs = np.nonzero(mask)
+    return (float(xs.mean()), float(ys.mean())) if len(xs) else None
+
+'''
+
+OUTLINES = '''
+def outlines(mask):
+    """Every connected area, filled to its convex outline: uint8 (H, W), 1 inside."""
+    filled = np.zeros(mask.shape, np.uint8)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for contour in contours:
+        cv2.fillConvexPoly(filled, cv2.convexHull(contour), 1)
+    return filled
+
+'''
+
+PLACED = Template('''
+SLACK = $slack  # pixels outside the outline that still count, as the goal frame has it
+
+
+def inside(thing, place):
+    """Whether the middle of one area lies within another's outline, or hardly outside."""
+    at = middle(thing)
+    if at is None or not place.any():
+        return False
+    outside = cv2.distanceTransform(1 - outlines(place), cv2.DIST_L2, 5)
+    return bool(outside[round(at[1]), round(at[0])] <= SLACK)
+
+
+def check(initial, current):
+    """Done when, in every view, its middle is where the other was at first; what is hidden cannot be told."""
+    thing, place = identify_$noun(current), identify_$other(initial)
+    return all(inside(thing[:, a:b], place[:, a:b]) for a, b in VIEWS)
+''')
+
+CLOSE = Template('''
+CLOSE = $close  # pixels between their middles; the goal frame has $measured
+
+
+def apart(one, other):
+    """Pixels between the middles of two areas: across in each view, and down; None where one is hidden."""
+    ways = []
+    for a, b in VIEWS:
+        first, second = middle(one[:, a:b]), middle(other[:, a:b])
+        if first is None or second is None:
+            return None
+        ways.append((first[0] - second[0], abs(first[1] - second[1])))
+    across = sum(x * x for x, _ in ways)
+    return float(np.hypot(np.sqrt(across), np.mean([y for _, y in ways])))
+
+
+def check(initial, current):
+    """Done when the two are close together$where."""
+    distance = apart(identify_$noun(current), identify_$other($frame))
+    return distance is not None and distance <= CLOSE
+''')
+
+COUNTED = Template('''
+NEEDED = $needed  # of $all; how many are inside is told by how much of their colour is
+
+
+def check(initial, current):
+    """Progress: how many lie within the other's outlines, as they were at first, of those that are wanted."""
+    region = outlines(identify_$other(initial)).astype(bool)
+    inside = 0.0
+    for identify, number in ($things):
+        before, now = identify(initial), identify(current)
+        if before.any():
+            inside += number * ((now & region).sum() - float((before & region).sum())) / before.sum()
+    return float(min(1.0, max(0.0, inside / NEEDED)))
+''')
+
+GONE = Template('''
+def check(initial, current):
+    """Done when hardly any of it is left, and its place shows what was around it: a thing that is hidden behind
+    another is not gone."""
+    before, now = identify_$noun(initial), identify_$noun(current)
+    if not before.any() or now.sum() > 0.2 * before.sum():
+        return False
+    around = cv2.dilate(before.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool) & ~before
+    ground = np.median(initial[around], axis=0)
+    return bool((np.abs(current[before].astype(int) - ground).max(axis=1) <= 40).mean() > 0.5)
+''')
+
+APPEARED = Template('''
+ENOUGH = $enough  # pixels more of its colour than at first; the goal frame has twice as many
+
+
+def check(initial, current):
+    """Done when clearly more of its colour is to be seen than at first."""
+    return int(identify_$noun(current).sum()) - int(identify_$noun(initial).sum()) >= ENOUGH
+''')
+
+MOVED = Template('''
+RIGHT, DOWN = $right, $down  # the way between the two frames, pixels
+FAR = 0.9  # share of the way that counts as there
+
+
+def check(initial, current):
+    """Progress on the way from where it was at first."""
+    a, b = VIEWS[0]
+    before, now = middle(identify_$noun(initial)[:, a:b]), middle(identify_$noun(current)[:, a:b])
+    if before is None or now is None:
+        return 0.0
+    way = (now[0] - before[0]) * RIGHT + (now[1] - before[1]) * DOWN
+    return float(min(1.0, max(0.0, way / (FAR * (RIGHT**2 + DOWN**2)))))
+''')
+
+LINED_UP = Template('''
+NARROW = $narrow  # how wide they lie, over how long; the goal frame has $measured
+
+
+def check(initial, current):
+    """Done when what is seen of its colour lies along a line, and is no shorter seen than half of what it was."""
+    a, b = VIEWS[0]
+    before, now = identify_$noun(initial)[:, a:b], identify_$noun(current)[:, a:b]
+    if now.sum() < max(SPECK, before.sum() / 2):
+        return False
+    along, across = np.sqrt(np.linalg.svd(np.cov(np.argwhere(now).T))[1])
+    return bool(across <= NARROW * along)
+''')
