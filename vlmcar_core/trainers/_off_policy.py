@@ -23,6 +23,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv
@@ -84,6 +85,7 @@ def learn(
     model = algorithm(
         policy, envs, seed=seed, device="cpu", verbose=0, policy_kwargs={"net_arch": [width, width]}, **chosen
     )
+    model.set_logger(Logger(None, []))  # its own would leave an empty folder behind for every run
     watcher = _Watcher(watch, tick, save_to, max(STRETCH_STEPS, steps // STRETCHES))
     try:
         model.learn(steps, callback=watcher)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from vlmcar_core.errors import DamagedFile
@@ -42,6 +43,7 @@ def learn(
     envs = DummyVecEnv([make_env] * chosen.pop("n_envs"))
     envs.seed(seed)
     model = PPO("MlpPolicy", envs, seed=seed, device="cpu", verbose=0, **chosen)
+    model.set_logger(Logger(None, []))  # its own would leave an empty folder behind for every run
     try:
         model.learn(steps, callback=_Watcher(watch, tick, save_to))
     finally:
