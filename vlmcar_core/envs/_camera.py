@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pybullet
 
+from vlmcar_core.envs._bullet import pybullet
 from vlmcar_core.types import Frame
 
 GAP = 2
@@ -48,24 +48,36 @@ class Light:
     """Towards the light."""
 
 
-def picture(client: int, views: Sequence[View], height: int, light: Light = Light()) -> Frame:
+def picture(
+    client: int, views: Sequence[View], height: int, light: Light = Light(), behind: Sequence[Frame] = ()
+) -> Frame:
     """The views side by side, RGB uint8, (height, sum of widths and gaps, 3); drawn in software, no display needed.
 
     Args:
         client: a pybullet connection.
         height: of every view, pixels.
+        behind: for each view what is shown where no body is, such as the table without anything on it. What a picture
+            costs is mostly the pixels that bodies cover: a table need not be drawn again for every frame.
     """
-    panels = [_view(client, view, height, light) for view in views]
+    panels = panels_of(client, views, height, light, behind)
     gap = np.zeros((height, GAP, 3), np.uint8)
     parts = [part for panel in panels for part in (gap, panel)][1:]
     return np.concatenate(parts, axis=1)
 
 
-def _view(client: int, view: View, height: int, light: Light) -> Frame:
+def panels_of(
+    client: int, views: Sequence[View], height: int, light: Light = Light(), behind: Sequence[Frame] = ()
+) -> list[Frame]:
+    """Each view for itself, RGB uint8, (height, width, 3)."""
+    backs = [*behind, *[None] * (len(views) - len(behind))]
+    return [_view(client, view, height, light, back) for view, back in zip(views, backs, strict=True)]
+
+
+def _view(client: int, view: View, height: int, light: Light, behind: Frame | None) -> Frame:
     width = round(height * view.aspect)
     look = pybullet.computeViewMatrixFromYawPitchRoll(view.target, view.distance, view.yaw, view.pitch, 0.0, 2)
     lens = pybullet.computeProjectionMatrixFOV(view.field, width / height, NEAR, FAR)
-    _, _, colours, _, _ = pybullet.getCameraImage(
+    _, _, colours, _, bodies = pybullet.getCameraImage(
         width,
         height,
         look,
@@ -76,7 +88,9 @@ def _view(client: int, view: View, height: int, light: Light) -> Frame:
         lightDiffuseCoeff=1.0 - light.ambient,
         lightSpecularCoeff=0.0,
         renderer=pybullet.ER_TINY_RENDERER,
-        flags=pybullet.ER_NO_SEGMENTATION_MASK,
         physicsClientId=client,
     )
-    return np.asarray(colours, np.uint8).reshape(height, width, 4)[..., :3].copy()
+    drawn = np.asarray(colours, np.uint8).reshape(height, width, 4)[..., :3]
+    if behind is None:
+        return drawn.copy()
+    return np.where((np.asarray(bodies).reshape(height, width) >= 0)[..., None], drawn, behind)
