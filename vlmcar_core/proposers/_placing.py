@@ -39,6 +39,9 @@ LINE_MAX, LINE_CHANGE = 0.15, 0.5
 
 CHANGES_MAX = 8
 
+FINGERS = 2
+"""A hand is one thing, or two of one colour."""
+
 
 def steps(initial: Frame, goal: Frame) -> tuple[list[Step], list[str]]:
     """The sub-tasks in order, and what the two pictures did not tell."""
@@ -64,7 +67,9 @@ def steps(initial: Frame, goal: Frame) -> tuple[list[Step], list[str]]:
 
 def _actor(moved: Sequence[Kind], initial: Frame, columns: Sequence[tuple[int, int]]) -> Kind | None:
     """What moved and is held by something, such as the hand of an arm."""
-    return next((kind for kind in moved if kind.count == 1 and _scene.held(kind, initial, columns)), None)
+    held = {kind.hue: _scene.held(kind, initial, columns) for kind in moved}
+    kinds = [kind for kind in moved if kind.count <= FINGERS and held[kind.hue] > _scene.ATTACHED]
+    return max(kinds, key=lambda kind: held[kind.hue], default=None)
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,38 @@ def _home(thing: Kind, still: Sequence[Kind]) -> Kind | None:
 
 
 def _went_into(thing: Kind, place: Kind) -> bool:
-    """In one view by its pixels or its middle, and in no view far from it; and not so at first."""
-    if all(_is_within(place, thing.before, view) for view in _both(place.before, thing.before)):
+    """One view: by its outlines. Several: it came to stand over or in a place that is wider than it is."""
+    if len(place.before) > 1 and thing.count == 1:
+        return _came_over(thing, place)
+    return _came_within(thing, place)
+
+
+def _came_over(thing: Kind, place: Kind) -> bool:
+    distance, at_first = _scene.apart(thing.after, place.before), _scene.apart(thing.before, place.before)
+    whole = len(_scene.both(thing.after, place.before)) == len(place.before)
+    if distance is None or not whole or _width(place.before) <= _width(thing.after):
         return False
-    shown = _both(place.before, thing.after)
+    limit = _over_limit(thing.after, place.before)
+    return distance <= limit and (at_first is None or at_first > limit)
+
+
+def _over_limit(thing: Sequence[Area], place: Sequence[Area]) -> float:
+    """How far the middle of what stands over the edge of a place is from the place's, pixels, and a pixel more."""
+    down = np.mean([abs(one.centre[1] - other.centre[1]) for one, other in zip(thing, place, strict=True)])
+    return float(np.hypot(_width(place) / 2, down)) + 1
+
+
+def _width(areas: Sequence[Area]) -> float:
+    """Across, the mean of all views, pixels."""
+    widths = [float(np.ptp(np.nonzero(area.mask)[1])) + 1 for area in areas if area.count]
+    return sum(widths) / len(widths) if widths else 0.0
+
+
+def _came_within(thing: Kind, place: Kind) -> bool:
+    """In one view by its pixels or its middle, and in no view far from it; and not so at first."""
+    if all(_is_within(place, thing.before, view) for view in _scene.both(place.before, thing.before)):
+        return False
+    shown = _scene.both(place.before, thing.after)
     return (
         bool(shown)
         and any(_is_within(place, thing.after, view) for view in shown)
@@ -122,40 +155,41 @@ def _slack_max(thing: Kind, view: int) -> float:
     return 0.75 * thing.after[view].extent + 1
 
 
-def _both(ones: Sequence[Area], others: Sequence[Area]) -> list[int]:
-    """The views that show both."""
-    return [number for number, (one, other) in enumerate(zip(ones, others, strict=True)) if one.count and other.count]
-
-
 def _reach(
     write: "_Writer", actor: Kind, moved: Sequence[Kind], still: Sequence[Kind], done_something: bool
 ) -> list[Step]:
     """What the actor itself came to: what it moved, or, where it moved nothing, where it stands."""
-    near = _nearest(actor, moved, moving=True) if moved else None
+    near = _nearest(actor, moved)
     if near is not None:
-        return [write.close(actor, near[0], near[1], moving=True)]
+        return [write.close(actor, *near)]
     if done_something or moved:
         return []
-    resting = _nearest(actor, still, moving=False)
-    if resting is not None:
-        return [write.close(actor, resting[0], resting[1], moving=False)]
-    return [write.moved(actor)]
+    resting = _nearest(actor, still)
+    return [write.close(actor, *resting) if resting is not None else write.moved(actor)]
 
 
-def _nearest(thing: Kind, others: Sequence[Kind], moving: bool) -> tuple[Kind, float] | None:
+def _nearest(thing: Kind, others: Sequence[Kind]) -> tuple[Kind, float] | None:
     """What it came close to, the nearest first, and how near in the goal frame, pixels.
 
-    Args:
-        moving: the others are where the goal frame shows them; else where they were at first.
+    What moved is where the goal frame shows it; the rest where it was at first, even if it is covered in the end.
     """
     found: list[tuple[float, int]] = []
     for number, other in enumerate(others):
-        ends = other.after if moving else other.before
+        ends = _ends(other)
         distance, at_first = _scene.apart(thing.after, ends), _scene.apart(thing.before, other.before)
-        near = distance is not None and distance <= CLOSE_MAX * _extent(thing.after, ends)
-        if near and distance is not None and (at_first is None or at_first > 1.5 * distance):
+        if distance is None or distance > CLOSE_MAX * _extent(thing.after, ends):
+            continue
+        if at_first is None or at_first > _close_limit(distance):
             found.append((distance, number))
     return (others[min(found)[1]], min(found)[0]) if found else None
+
+
+def _ends(kind: Kind) -> tuple[Area, ...]:
+    return kind.after if kind.moved else kind.before
+
+
+def _close_limit(distance: float) -> float:
+    return CLOSE_SLACK * distance + 1
 
 
 def _extent(ones: Sequence[Area], others: Sequence[Area]) -> float:
@@ -168,9 +202,9 @@ def _elsewhere(write: "_Writer", thing: Kind, others: Sequence[Kind]) -> list[St
     if write.is_line(thing):
         return [write.lined_up(thing)]
     if thing.count == 1:
-        near = _nearest(thing, others, moving=True)
+        near = _nearest(thing, others)
         if near is not None:
-            return [write.close(thing, near[0], near[1], moving=near[0].moved)]
+            return [write.close(thing, *near)]
         if write.way(thing) is not None:
             return [write.moved(thing)]
     return []
@@ -187,7 +221,8 @@ class _Writer:
     def into(self, group: Group) -> list[Step]:
         """One step for one thing; for more, one for each number of them, or for each third of many."""
         if group.count == 1:
-            return [self._placed(group.things[0], group.place)]
+            thing, place = group.things[0], group.place
+            return [self._placed(thing, place) if len(self._columns) == 1 else self._over(thing, place)]
         total = sum(self._inside(thing, group.place) for thing in group.things)
         if group.count > COUNT_MAX:
             wanted = [(total * third / 3 * SHARE_SLACK, f"{third} of 3 parts of the") for third in (1, 2, 3)]
@@ -199,7 +234,7 @@ class _Writer:
         return [self._counted(group, needed, words) for needed, words in wanted]
 
     def _placed(self, thing: Kind, place: Kind) -> Step:
-        shown = _both(place.before, thing.after)
+        shown = _scene.both(place.before, thing.after)
         slack = max(0.0, *(-_scene.inside_by(place.before[view], thing.after[view]) for view in shown))
         title = f"Bring the {_called(thing)} thing into the {_called(place)} one"
         source = (
@@ -211,6 +246,20 @@ class _Writer:
             + _scene_code.PLACED.substitute(noun=thing.name, other=place.name, slack=int(np.ceil(slack)) + 1)
         )
         return Step(title, source, self._unseen(shown))
+
+    def _over(self, thing: Kind, place: Kind) -> Step:
+        title = f"Bring the {_called(thing)} thing onto the {_called(place)} one"
+        limit = _over_limit(thing.after, place.before)
+        body = _scene_code.CLOSE.substitute(
+            noun=thing.name,
+            other=place.name,
+            close=round(limit, 1),
+            measured=f"{_scene.apart(thing.after, place.before) or 0.0:.1f}, and the other is so wide",
+            frame="initial",
+            where=": over where the other was at first",
+        )
+        head = self._head(title, self._all()) + self._identify(thing) + self._identify(place)
+        return Step(title, head + _scene_code.MIDDLE + body)
 
     def _counted(self, group: Group, needed: float, words: str) -> Step:
         names = " and ".join(_called(thing) for thing in group.things)
@@ -233,16 +282,16 @@ class _Writer:
         gained = float((after.mask & region).sum()) - float((before.mask & region).sum())
         return thing.count * gained / max(before.size, 1)
 
-    def close(self, thing: Kind, other: Kind, distance: float, moving: bool) -> Step:
-        shown = _both(thing.after, other.after if moving else other.before)
+    def close(self, thing: Kind, other: Kind, distance: float) -> Step:
+        shown = _scene.both(thing.after, _ends(other))
         title = f"Bring the {_called(thing)} thing to the {_called(other)} one"
         body = _scene_code.CLOSE.substitute(
             noun=thing.name,
             other=other.name,
-            close=round(CLOSE_SLACK * distance + 1, 1),
+            close=round(_close_limit(distance), 1),
             measured=round(distance, 1),
-            frame="current" if moving else "initial",
-            where="" if moving else ": where the other was at first",
+            frame="current" if other.moved else "initial",
+            where="" if other.moved else ": where the other was at first",
         )
         source = self._head(title, shown) + self._identify(thing) + self._identify(other) + _scene_code.MIDDLE + body
         doubt = "how close is close enough is a guess from the goal frame"

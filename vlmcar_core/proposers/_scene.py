@@ -178,8 +178,8 @@ def gone(kind: Kind, initial: Frame, goal: Frame, columns: Sequence[tuple[int, i
     return kind.seen_first
 
 
-def held(kind: Kind, initial: Frame, columns: Sequence[tuple[int, int]]) -> bool:
-    """Whether something is attached to it, as an arm is to a hand: its surroundings are not all background."""
+def held(kind: Kind, initial: Frame, columns: Sequence[tuple[int, int]]) -> float:
+    """Which share of a thing's surroundings is not background: something is attached to it, as an arm is to a hand."""
     shares = []
     for area, (a, b) in zip(kind.before, columns, strict=True):
         if area.count:
@@ -187,7 +187,7 @@ def held(kind: Kind, initial: Frame, columns: Sequence[tuple[int, int]]) -> bool
             ground = np.median(view[_grown(area.mask, 12) & ~_grown(area.mask, 4)], axis=0)
             around = _grown(area.mask, 3) & ~area.mask
             shares.append(float((np.abs(view[around] - ground).max(axis=1) > SAME_LEVELS).mean()))
-    return bool(shares) and float(np.mean(shares)) > ATTACHED
+    return float(np.mean(shares)) if shares else 0.0
 
 
 def outline(mask: Mask) -> Mask:
@@ -216,19 +216,22 @@ def share_inside(place: Area, thing: Area) -> float:
     return float((outline(place.mask) & thing.mask).sum() / thing.size) if thing.size else 0.0
 
 
+def both(ones: Sequence[Area], others: Sequence[Area]) -> list[int]:
+    """The views that show both of two things."""
+    return [view for view, (one, other) in enumerate(zip(ones, others, strict=True)) if one.count and other.count]
+
+
 def apart(ones: Sequence[Area], others: Sequence[Area]) -> float | None:
-    """Pixels between the middles of two things, all views taken together; None where a view does not show both.
+    """Pixels between the middles of two things, the views that show both taken together; None where none does.
 
     Views from directions at right angles have their own way across and share the way down.
     """
-    if not all(one.count and other.count for one, other in zip(ones, others, strict=True)):
+    shown = both(ones, others)
+    if not shown:
         return None
-    ways = [
-        (a - c, b - d)
-        for (a, b), (c, d) in ((one.centre, other.centre) for one, other in zip(ones, others, strict=True))
-    ]
-    across = sum(x * x for x, _ in ways)
-    down = float(np.mean([abs(y) for _, y in ways]))
+    ways = [(ones[view].centre, others[view].centre) for view in shown]
+    across = sum((a - c) ** 2 for (a, _), (c, _) in ways)
+    down = float(np.mean([abs(b - d) for (_, b), (_, d) in ways]))
     return float(np.hypot(np.sqrt(across), down))
 
 

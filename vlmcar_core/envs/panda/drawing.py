@@ -44,6 +44,9 @@ THICK = (0.07, 0.06, 0.06, 0.055, 0.05, 0.045)
 FLIP_TARGET = (-0.05, 0.3, 0.05)
 """Where the cube that shows Flip's goal is drawn, metres: beside where the other can be."""
 
+BALL = 0.014
+"""The radius of a target in the air, metres: small, so that it does not hide what comes to it."""
+
 TABLE_HALF, TABLE_X = (0.5, 0.8, 0.2), -0.1
 """Half its size and where its middle is, metres."""
 
@@ -52,22 +55,24 @@ FALLEN, OUT_OF_SIGHT = -0.05, (0.0, 0.0, -50.0)
 
 VIEWS = {
     "table": {
-        "front": View((0.0, 0.0, 0.03), 1.0, 90, -50, 26),
-        "side": View((0.0, 0.0, 0.06), 1.0, 0, -20, 26),
-        "overhead": View((0.0, 0.0, 0.0), 1.0, -90, -89.9, 26),
+        "front": View((0.0, 0.0, 0.05), 1.0, 90, -18, 27),
+        "side": View((0.0, 0.0, 0.05), 1.0, 0, -18, 27),
+        "overhead": View((0.0, 0.0, 0.0), 1.0, -90, -89.9, 27),
     },
     "air": {
-        "front": View((0.0, 0.0, 0.13), 1.1, 90, -30, 28),
-        "side": View((0.0, 0.0, 0.13), 1.1, 0, -15, 28),
+        "front": View((0.0, 0.0, 0.13), 1.1, 90, -18, 28),
+        "side": View((0.0, 0.0, 0.13), 1.1, 0, -18, 28),
         "overhead": View((0.0, 0.0, 0.1), 1.1, -90, -89.9, 28),
     },
     "slide": {
-        "front": View((0.2, 0.0, 0.0), 1.4, 90, -50, 30),
-        "side": View((0.2, 0.0, 0.02), 1.4, 0, -20, 30),
+        "front": View((0.2, 0.0, 0.03), 1.4, 90, -18, 30),
+        "side": View((0.2, 0.0, 0.03), 1.4, 0, -18, 30),
         "overhead": View((0.2, 0.0, 0.0), 1.4, -90, -89.9, 30),
     },
 }
-"""By what must be seen: the table, the air above it too, or as far as Slide's puck goes."""
+"""By what must be seen: the table, the air above it too, or as far as Slide's puck goes.
+
+Front and side look from low down: the hand is wide, and what it pushes is hidden under it from higher up."""
 
 SEES = {"Reach": "air", "PickAndPlace": "air", "Push": "table", "Stack": "table", "Flip": "table", "Slide": "slide"}
 
@@ -143,7 +148,7 @@ class Drawing:
         if name in TARGETS:
             if self._flat:
                 return self._prism(panda.threshold, 0.001, TARGETS[name], 24)
-            return self._ball(0.02, TARGETS[name])
+            return self._ball(BALL, TARGETS[name])
         if self._kind == "Slide":
             return self._prism(0.03, 0.03, OBJECTS[name], 16)
         return self._box((0.02, 0.02, 0.02), (0, 0, 0), OBJECTS[name])

@@ -152,7 +152,7 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
         for number, name in enumerate(self.objects):
             place = self.place(name)
             found[f"hand at {name}"] = _near(hand, place, TOUCHED)
-            found[f"{name} moved"] = not _near(place, self._first.get(name, place), MOVED)
+            found[f"{name} moved"] = not _near(place[:2], self._first.get(name, place)[:2], MOVED)
             found[f"{name} lifted"] = bool(place[2] > LIFTED + self.half_height)
             if self.kind != "Flip":
                 target = self.goal[3 * number : 3 * number + 3]
