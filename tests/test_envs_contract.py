@@ -30,7 +30,7 @@ def task_of(name: str) -> Task:
 
 
 def test_the_families_that_need_nothing_but_what_is_installed_are_there() -> None:
-    assert {"minigrid", "panda"} <= set(MADE)
+    assert {"minigrid", "panda", "tabletop"} <= set(MADE)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
