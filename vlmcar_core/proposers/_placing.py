@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vlmcar_core.proposers import _scene, _scene_code
@@ -13,17 +14,14 @@ from vlmcar_core.types import Frame
 INSIDE_MIN = 0.5
 """Of things that went into another at least this share of what is seen lies within its outlines."""
 
-INSIDE_BEFORE = 0.25
-"""And at first no more than this."""
-
 COUNT_MAX = 6
 """More things than these are asked for in thirds."""
 
-COUNT_SLACK = 0.4
-"""Of one thing: so much may be hidden of what is counted by its area."""
+WHOLE = 0.93
+"""Of what the goal frame has within the outlines: a little may lie across the edge."""
 
-SHARE_SLACK = 0.93
-"""Of what the goal frame has within the outlines; for what is asked for in thirds."""
+UNEVEN = 2.5
+"""Areas of one colour whose sizes differ by more than so many times are several things that touch each other."""
 
 CLOSE_SLACK = 1.3
 """Times the distance in the goal frame, and a pixel: an episode that ends on success ends at the edge of it."""
@@ -133,26 +131,14 @@ def _width(areas: Sequence[Area]) -> float:
 
 
 def _came_within(thing: Kind, place: Kind) -> bool:
-    """In one view by its pixels or its middle, and in no view far from it; and not so at first."""
-    if all(_is_within(place, thing.before, view) for view in _scene.both(place.before, thing.before)):
+    """In a view by its pixels, and not so at first."""
+    if any(_is_within(place, thing.before, view) for view in _scene.both(place.before, thing.before)):
         return False
-    shown = _scene.both(place.before, thing.after)
-    return (
-        bool(shown)
-        and any(_is_within(place, thing.after, view) for view in shown)
-        and all(_scene.inside_by(place.before[view], thing.after[view]) >= -_slack_max(thing, view) for view in shown)
-    )
+    return any(_is_within(place, thing.after, view) for view in _scene.both(place.before, thing.after))
 
 
 def _is_within(place: Kind, things: Sequence[Area], view: int) -> bool:
-    if _scene.share_inside(place.before[view], things[view]) >= INSIDE_MIN:
-        return True
-    return things[view].count == 1 and _scene.inside_by(place.before[view], things[view]) >= 0
-
-
-def _slack_max(thing: Kind, view: int) -> float:
-    """A thing that stands on a mark is seen above it from the side, by about its own half height."""
-    return 0.75 * thing.after[view].extent + 1
+    return _scene.share_inside(place.before[view], things[view]) >= INSIDE_MIN
 
 
 def _reach(
@@ -220,32 +206,18 @@ class _Writer:
 
     def into(self, group: Group) -> list[Step]:
         """One step for one thing; for more, one for each number of them, or for each third of many."""
+        if group.count == 1 and len(self._columns) > 1:
+            return [self._over(group.things[0], group.place)]
+        whole = self._inside(group) * WHOLE
         if group.count == 1:
-            thing, place = group.things[0], group.place
-            return [self._placed(thing, place) if len(self._columns) == 1 else self._over(thing, place)]
-        total = sum(self._inside(thing, group.place) for thing in group.things)
-        if group.count > COUNT_MAX:
-            wanted = [(total * third / 3 * SHARE_SLACK, f"{third} of 3 parts of the") for third in (1, 2, 3)]
+            return [self._counted(group, whole, "the", "")]
+        if group.count > COUNT_MAX or any(_uneven(thing.before[0]) for thing in group.things):
+            parts = [(f"{part} of 3 parts of the", whole * part / 3) for part in (1, 2, 3)]
         else:
-            whole = max(1, round(total))
-            wanted = [
-                (min(number - COUNT_SLACK, total - 0.1), f"{number} of {whole}") for number in range(1, whole + 1)
+            parts = [
+                (f"{number} of {group.count}", whole * number / group.count) for number in range(1, group.count + 1)
             ]
-        return [self._counted(group, needed, words) for needed, words in wanted]
-
-    def _placed(self, thing: Kind, place: Kind) -> Step:
-        shown = _scene.both(place.before, thing.after)
-        slack = max(0.0, *(-_scene.inside_by(place.before[view], thing.after[view]) for view in shown))
-        title = f"Bring the {_called(thing)} thing into the {_called(place)} one"
-        source = (
-            self._head(title, shown)
-            + self._identify(thing)
-            + self._identify(place)
-            + _scene_code.MIDDLE
-            + _scene_code.OUTLINES
-            + _scene_code.PLACED.substitute(noun=thing.name, other=place.name, slack=int(np.ceil(slack)) + 1)
-        )
-        return Step(title, source, self._unseen(shown))
+        return [self._counted(group, share, words, "s") for words, share in parts]
 
     def _over(self, thing: Kind, place: Kind) -> Step:
         title = f"Bring the {_called(thing)} thing onto the {_called(place)} one"
@@ -261,26 +233,30 @@ class _Writer:
         head = self._head(title, self._all()) + self._identify(thing) + self._identify(place)
         return Step(title, head + _scene_code.MIDDLE + body)
 
-    def _counted(self, group: Group, needed: float, words: str) -> Step:
+    def _counted(self, group: Group, share: float, words: str, plural: str) -> Step:
         names = " and ".join(_called(thing) for thing in group.things)
-        title = f"Bring {words} {names} things into the {_called(group.place)}"
-        things = ", ".join(f"(identify_{thing.name}, {thing.count})" for thing in group.things) + ","
+        title = f"Bring {words} {names} thing{plural} into the {_called(group.place)}{'' if plural else ' one'}"
         source = (
             self._head(title, [0])
             + "".join(self._identify(kind) for kind in (*group.things, group.place))
             + _scene_code.OUTLINES
             + _scene_code.COUNTED.substitute(
-                other=group.place.name, things=things, all=group.count, needed=f"{needed:.2f}"
+                other=group.place.name,
+                things="".join(f"identify_{thing.name}, " for thing in group.things).rstrip(),
+                share=f"{share:.3f}",
+                why=f"the goal frame has {self._inside(group):.2f} of it there",
             )
         )
-        return Step(title, source, "they are counted by their area; what is hidden is not counted")
+        return Step(title, source, "told by their area, not by their number; what is hidden is not counted")
 
-    def _inside(self, thing: Kind, place: Kind) -> float:
-        """How many of a kind are in a place in the goal frame, told as the checker will tell it."""
-        before, after = thing.before[0], thing.after[0]
-        region = _scene.outline(place.before[0].mask)
-        gained = float((after.mask & region).sum()) - float((before.mask & region).sum())
-        return thing.count * gained / max(before.size, 1)
+    def _inside(self, group: Group) -> float:
+        """Which share of a group's area the goal frame has in its place, told as the checker will tell it."""
+        region = _scene.outline(group.place.before[0].mask)
+        befores, afters = ([getattr(thing, when)[0].mask for thing in group.things] for when in ("before", "after"))
+        gained = sum(
+            float((now & region).sum()) - float((old & region).sum()) for old, now in zip(befores, afters, strict=True)
+        )
+        return gained / max(sum(float(old.sum()) for old in befores), 1.0)
 
     def close(self, thing: Kind, other: Kind, distance: float) -> Step:
         shown = _scene.both(thing.after, _ends(other))
@@ -300,7 +276,8 @@ class _Writer:
     def gone(self, kind: Kind) -> Step:
         title = f"Remove the {_called(kind)} thing"
         body = _scene_code.GONE.substitute(noun=kind.name)
-        return Step(title, self._head(title, self._all()) + self._identify(kind) + body, self._twins(kind))
+        doubt = "it may also be hidden by something that moved"
+        return Step(title, self._head(title, self._all()) + self._identify(kind) + body, self._twins(kind) or doubt)
 
     def appeared(self, kind: Kind) -> Step:
         title = f"Bring a {_called(kind)} thing into view"
@@ -359,6 +336,11 @@ class _Writer:
 def _called(kind: Kind) -> str:
     """Its name for people."""
     return kind.name.replace("_", " ")
+
+
+def _uneven(area: Area) -> bool:
+    sizes = cv2.connectedComponentsWithStats(area.mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+    return len(sizes) > 1 and bool(sizes.max() > UNEVEN * sizes.min())
 
 
 def _narrow(area: Area) -> float:

@@ -201,16 +201,6 @@ def outline(mask: Mask) -> Mask:
     return filled.astype(bool)
 
 
-def inside_by(place: Area, thing: Area) -> float:
-    """How far a thing's middle is within a place's outline, pixels; negative outside."""
-    filled = outline(place.mask).astype(np.uint8)
-    x, y = thing.centre
-    within = cv2.distanceTransform(filled, cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform(1 - filled, cv2.DIST_L2, 5)
-    row, column = round(y), round(x)
-    return float(within[row, column] - outside[row, column])
-
-
 def share_inside(place: Area, thing: Area) -> float:
     """Which share of a thing's pixels is within a place's outlines."""
     return float((outline(place.mask) & thing.mask).sum() / thing.size) if thing.size else 0.0

@@ -59,25 +59,6 @@ def outlines(mask):
 
 '''
 
-PLACED = Template('''
-SLACK = $slack  # pixels outside the outline that still count, as the goal frame has it
-
-
-def inside(thing, place):
-    """Whether the middle of one area lies within another's outline, or hardly outside."""
-    at = middle(thing)
-    if at is None or not place.any():
-        return False
-    outside = cv2.distanceTransform(1 - outlines(place), cv2.DIST_L2, 5)
-    return bool(outside[round(at[1]), round(at[0])] <= SLACK)
-
-
-def check(initial, current):
-    """Done when, in every view, its middle is where the other was at first; what is hidden cannot be told."""
-    thing, place = identify_$noun(current), identify_$other(initial)
-    return all(inside(thing[:, a:b], place[:, a:b]) for a, b in VIEWS)
-''')
-
 CLOSE = Template('''
 CLOSE = $close  # pixels between their middles; the goal frame has $measured
 
@@ -101,18 +82,18 @@ def check(initial, current):
 ''')
 
 COUNTED = Template('''
-NEEDED = $needed  # of $all; how many are inside is told by how much of their colour is
+SHARE = $share  # of their area; $why
 
 
 def check(initial, current):
-    """Progress: how many lie within the other's outlines, as they were at first, of those that are wanted."""
+    """Progress: how much of them lies within the other's outlines, as they were at first, of what is wanted."""
     region = outlines(identify_$other(initial)).astype(bool)
-    inside = 0.0
-    for identify, number in ($things):
+    there = gained = 0.0
+    for identify in ($things):
         before, now = identify(initial), identify(current)
-        if before.any():
-            inside += number * ((now & region).sum() - float((before & region).sum())) / before.sum()
-    return float(min(1.0, max(0.0, inside / NEEDED)))
+        there += float(before.sum())
+        gained += float((now & region).sum()) - float((before & region).sum())
+    return min(1.0, max(0.0, gained / (SHARE * there))) if there else False
 ''')
 
 GONE = Template('''
