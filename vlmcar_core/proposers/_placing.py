@@ -17,17 +17,20 @@ INSIDE_MIN = 0.5
 COUNT_MAX = 6
 """More things than these are asked for in thirds."""
 
-WHOLE = 0.93
+WHOLE = 0.96
 """Of what the goal frame has within the outlines: a little may lie across the edge."""
 
 UNEVEN = 2.5
 """Areas of one colour whose sizes differ by more than so many times are several things that touch each other."""
 
-CLOSE_SLACK = 1.3
+CLOSE_SLACK = 1.2
 """Times the distance in the goal frame, and a pixel: an episode that ends on success ends at the edge of it."""
 
-CLOSE_MAX = 1.5
+CLOSE_MAX = 1.85
 """Two things are close where their middles are nearer than this many times their mean extent."""
+
+ON = 1.05
+"""What stands on a wider thing has its middle no further out than its edge, which is 1."""
 
 MOVED_MIN = 0.02
 """Of the picture's diagonal; less is jitter."""
@@ -110,18 +113,27 @@ def _went_into(thing: Kind, place: Kind) -> bool:
 
 
 def _came_over(thing: Kind, place: Kind) -> bool:
-    distance, at_first = _scene.apart(thing.after, place.before), _scene.apart(thing.before, place.before)
-    whole = len(_scene.both(thing.after, place.before)) == len(place.before)
-    if distance is None or not whole or _width(place.before) <= _width(thing.after):
+    if _width(place.before) <= _width(thing.after) or not all(area.count for area in (*thing.after, *place.before)):
         return False
-    limit = _over_limit(thing.after, place.before)
-    return distance <= limit and (at_first is None or at_first > limit)
+    at_first = all(area.count for area in thing.before) and _off(thing.before, place.before) <= ON
+    return _off(thing.after, place.before) <= ON and not at_first
 
 
-def _over_limit(thing: Sequence[Area], place: Sequence[Area]) -> float:
-    """How far the middle of what stands over the edge of a place is from the place's, pixels, and a pixel more."""
-    down = np.mean([abs(one.centre[1] - other.centre[1]) for one, other in zip(thing, place, strict=True)])
-    return float(np.hypot(_width(place) / 2, down)) + 1
+def _off(things: Sequence[Area], places: Sequence[Area]) -> float:
+    """How far the middle of a thing is from a place's, across in all views: 1 at the edge."""
+    shares = []
+    for thing, place in zip(things, places, strict=True):
+        columns = np.flatnonzero(place.mask.any(axis=0))
+        half = (columns[-1] - columns[0] + 1) / 2
+        shares.append((thing.centre[0] - (columns[0] + columns[-1]) / 2) / half)
+        if abs(thing.centre[1] - place.centre[1]) > _tall(thing, place):
+            return float("inf")
+    return float(np.linalg.norm(shares))
+
+
+def _tall(thing: Area, place: Area) -> float:
+    """Half the heights of two things, one of which stands on the other, and two pixels; pixels."""
+    return float(np.ptp(np.nonzero(thing.mask)[0]) + np.ptp(np.nonzero(place.mask)[0])) / 2 + 2
 
 
 def _width(areas: Sequence[Area]) -> float:
@@ -163,9 +175,10 @@ def _nearest(thing: Kind, others: Sequence[Kind]) -> tuple[Kind, float] | None:
     for number, other in enumerate(others):
         ends = _ends(other)
         distance, at_first = _scene.apart(thing.after, ends), _scene.apart(thing.before, other.before)
-        if distance is None or distance > CLOSE_MAX * _extent(thing.after, ends):
+        extent = _extent(thing.after, ends)
+        if distance is None or distance > CLOSE_MAX * extent:
             continue
-        if at_first is None or at_first > _close_limit(distance):
+        if at_first is None or at_first > _close_limit(distance, extent):
             found.append((distance, number))
     return (others[min(found)[1]], min(found)[0]) if found else None
 
@@ -174,8 +187,9 @@ def _ends(kind: Kind) -> tuple[Area, ...]:
     return kind.after if kind.moved else kind.before
 
 
-def _close_limit(distance: float) -> float:
-    return CLOSE_SLACK * distance + 1
+def _close_limit(distance: float, extent: float) -> float:
+    """Pixels: a little more than the goal frame has, and no less than what is near for things of their size."""
+    return max(CLOSE_SLACK * distance + 1, CLOSE_MAX * extent)
 
 
 def _extent(ones: Sequence[Area], others: Sequence[Area]) -> float:
@@ -221,15 +235,8 @@ class _Writer:
 
     def _over(self, thing: Kind, place: Kind) -> Step:
         title = f"Bring the {_called(thing)} thing onto the {_called(place)} one"
-        limit = _over_limit(thing.after, place.before)
-        body = _scene_code.CLOSE.substitute(
-            noun=thing.name,
-            other=place.name,
-            close=round(limit, 1),
-            measured=f"{_scene.apart(thing.after, place.before) or 0.0:.1f}, and the other is so wide",
-            frame="initial",
-            where=": over where the other was at first",
-        )
+        tall = max(_tall(one, other) for one, other in zip(thing.after, place.before, strict=True))
+        body = _scene_code.OVER.substitute(noun=thing.name, other=place.name, tall=round(tall))
         head = self._head(title, self._all()) + self._identify(thing) + self._identify(place)
         return Step(title, head + _scene_code.MIDDLE + body)
 
@@ -261,15 +268,17 @@ class _Writer:
     def close(self, thing: Kind, other: Kind, distance: float) -> Step:
         shown = _scene.both(thing.after, _ends(other))
         title = f"Bring the {_called(thing)} thing to the {_called(other)} one"
+        found = f"identify_{other.name}(current)"
         body = _scene_code.CLOSE.substitute(
             noun=thing.name,
-            other=other.name,
-            close=round(_close_limit(distance), 1),
+            close=round(_close_limit(distance, _extent(thing.after, _ends(other))), 1),
             measured=round(distance, 1),
-            frame="current" if other.moved else "initial",
-            where="" if other.moved else ": where the other was at first",
+            there=found if other.moved else f"identify_{other.name}(initial) | {found}",
+            where="" if other.moved else "; the other stays where it is: what either frame shows of it counts",
         )
-        source = self._head(title, shown) + self._identify(thing) + self._identify(other) + _scene_code.MIDDLE + body
+        source = (
+            self._head(title, self._all()) + self._identify(thing) + self._identify(other) + _scene_code.MIDDLE + body
+        )
         doubt = "how close is close enough is a guess from the goal frame"
         return Step(title, source, self._unseen(shown) or doubt)
 

@@ -34,7 +34,7 @@ LOST = 0.2
 ATTACHED = 0.12
 """What acts is held by something: so much of its surroundings, at least, is not the background."""
 
-SAME_LEVELS = 40
+SAME_LEVELS = 25
 
 PEAKS_APART = 6
 """Hues nearer than this are one colour."""

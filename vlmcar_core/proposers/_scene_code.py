@@ -59,25 +59,44 @@ def outlines(mask):
 
 '''
 
+OVER = Template('''
+ON = 1.05  # 1 is the edge of the other, across; what stands on an edge is just on it
+TALL = $tall  # pixels that the middle of what stands on the other is above its middle, at most
+
+
+def check(initial, current):
+    """Done when it stands on the other, which stays where it is: what either frame shows of that counts. All views
+    together tell where it stands."""
+    thing, place = identify_$noun(current), identify_$other(initial) | identify_$other(current)
+    shares = []
+    for a, b in VIEWS:
+        at, columns, other = middle(thing[:, a:b]), np.flatnonzero(place[:, a:b].any(axis=0)), middle(place[:, a:b])
+        if at is None or other is None or abs(at[1] - other[1]) > TALL:
+            return False  # what a view does not show cannot be told
+        half = (columns[-1] - columns[0] + 1) / 2
+        shares.append((at[0] - (columns[0] + columns[-1]) / 2) / half)
+    return bool(np.linalg.norm(shares) <= ON)
+''')
+
 CLOSE = Template('''
 CLOSE = $close  # pixels between their middles; the goal frame has $measured
 
 
 def apart(one, other):
-    """Pixels between the middles of two areas: across in each view, and down; None where one is hidden."""
+    """Pixels between the middles of two areas, across in each view that shows both, and down; None where none does."""
     ways = []
     for a, b in VIEWS:
         first, second = middle(one[:, a:b]), middle(other[:, a:b])
-        if first is None or second is None:
-            return None
-        ways.append((first[0] - second[0], abs(first[1] - second[1])))
-    across = sum(x * x for x, _ in ways)
-    return float(np.hypot(np.sqrt(across), np.mean([y for _, y in ways])))
+        if first is not None and second is not None:
+            ways.append((first[0] - second[0], abs(first[1] - second[1])))
+    if not ways:
+        return None
+    return float(np.hypot(np.linalg.norm([x for x, _ in ways]), np.mean([y for _, y in ways])))
 
 
 def check(initial, current):
     """Done when the two are close together$where."""
-    distance = apart(identify_$noun(current), identify_$other($frame))
+    distance = apart(identify_$noun(current), $there)
     return distance is not None and distance <= CLOSE
 ''')
 
@@ -105,7 +124,7 @@ def check(initial, current):
         return False
     around = cv2.dilate(before.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool) & ~before
     ground = np.median(initial[around], axis=0)
-    return bool((np.abs(current[before].astype(int) - ground).max(axis=1) <= 40).mean() > 0.5)
+    return bool((np.abs(current[before].astype(int) - ground).max(axis=1) <= 25).mean() > 0.5)
 ''')
 
 APPEARED = Template('''

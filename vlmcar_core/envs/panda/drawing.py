@@ -136,10 +136,10 @@ class Drawing:
         for finger in FINGERS:
             self._bodies[f"link {finger}"] = self._box((0.011, 0.008, 0.027), (0, 0, 0), RED, (0, 0, 0.027))
         if self._with_arm:
-            self._bodies[f"link {HAND}"] = self._box((0.03, 0.1, 0.033), (0, 0, 0), WHITE, (0, 0, 0.033))
+            self._bodies[f"link {HAND}"] = self._box((0.03, 0.1, 0.033), (0, 0, 0), GREY, (0, 0, 0.033))
             points = _joints(panda)
             for number, (start, end) in enumerate(itertools.pairwise(points)):
-                colour = WHITE if number % 2 else GREY
+                colour = GREY if number % 2 else WHITE
                 self._arm.append(self._prism(THICK[number], float(np.linalg.norm(end - start)), colour))
 
     def _thing(self, name: str, panda: "Panda") -> int:
