@@ -17,8 +17,12 @@ INSIDE_MIN = 0.5
 COUNT_MAX = 6
 """More things than these are asked for in thirds."""
 
-WHOLE = 0.96
-"""Of what the goal frame has within the outlines: a little may lie across the edge."""
+WHOLE_MIN, WHOLE_MAX, MISSED = 0.85, 0.95, 0.4
+"""All are there when no more than so much of the smallest of them is missing; but at least, and at most, so much of
+what the goal frame has within the outlines."""
+
+EDGE = 5
+"""Half so many pixels, rounded down, outside an outline still count."""
 
 UNEVEN = 2.5
 """Areas of one colour whose sizes differ by more than so many times are several things that touch each other."""
@@ -222,10 +226,16 @@ class _Writer:
         """One step for one thing; for more, one for each number of them, or for each third of many."""
         if group.count == 1 and len(self._columns) > 1:
             return [self._over(group.things[0], group.place)]
-        whole = self._inside(group) * WHOLE
+        uneven = any(_uneven(thing.before[0]) for thing in group.things)
+        missing = (
+            MISSED
+            * min(_smallest(thing.before[0]) for thing in group.things)
+            / sum(thing.before[0].size for thing in group.things)
+        )
+        whole = self._inside(group) * (WHOLE_MAX if uneven else min(WHOLE_MAX, max(WHOLE_MIN, 1 - missing)))
         if group.count == 1:
             return [self._counted(group, whole, "the", "")]
-        if group.count > COUNT_MAX or any(_uneven(thing.before[0]) for thing in group.things):
+        if group.count > COUNT_MAX or uneven:
             parts = [(f"{part} of 3 parts of the", whole * part / 3) for part in (1, 2, 3)]
         else:
             parts = [
@@ -258,7 +268,8 @@ class _Writer:
 
     def _inside(self, group: Group) -> float:
         """Which share of a group's area the goal frame has in its place, told as the checker will tell it."""
-        region = _scene.outline(group.place.before[0].mask)
+        filled = _scene.outline(group.place.before[0].mask).astype(np.uint8)
+        region = cv2.dilate(filled, np.ones((EDGE, EDGE), np.uint8)).astype(bool)
         befores, afters = ([getattr(thing, when)[0].mask for thing in group.things] for when in ("before", "after"))
         gained = sum(
             float((now & region).sum()) - float((old & region).sum()) for old, now in zip(befores, afters, strict=True)
@@ -347,9 +358,18 @@ def _called(kind: Kind) -> str:
     return kind.name.replace("_", " ")
 
 
+def _sizes(area: Area) -> list[int]:
+    stats = cv2.connectedComponentsWithStats(area.mask.astype(np.uint8))[2]
+    return [int(size) for size in stats[1:, cv2.CC_STAT_AREA]]
+
+
+def _smallest(area: Area) -> int:
+    return min(_sizes(area), default=0)
+
+
 def _uneven(area: Area) -> bool:
-    sizes = cv2.connectedComponentsWithStats(area.mask.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
-    return len(sizes) > 1 and bool(sizes.max() > UNEVEN * sizes.min())
+    sizes = _sizes(area)
+    return len(sizes) > 1 and max(sizes) > UNEVEN * min(sizes)
 
 
 def _narrow(area: Area) -> float:

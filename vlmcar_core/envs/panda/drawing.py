@@ -44,6 +44,9 @@ THICK = (0.07, 0.06, 0.06, 0.055, 0.05, 0.045)
 FLIP_TARGET = (-0.05, 0.3, 0.05)
 """Where the cube that shows Flip's goal is drawn, metres: beside where the other can be."""
 
+HAND_HALF = (0.028, 0.06, 0.033)
+"""Metres; the real one is 0.1 to each side, and from the side would hide its own fingers."""
+
 BALL = 0.014
 """The radius of a target in the air, metres: small, so that it does not hide what comes to it."""
 
@@ -56,17 +59,17 @@ FALLEN, OUT_OF_SIGHT = -0.05, (0.0, 0.0, -50.0)
 VIEWS = {
     "table": {
         "front": View((0.0, 0.0, 0.05), 1.0, 90, -18, 27),
-        "side": View((0.0, 0.0, 0.05), 1.0, 0, -18, 27),
+        "side": View((0.0, 0.0, 0.05), 1.0, 0, -12, 27),
         "overhead": View((0.0, 0.0, 0.0), 1.0, -90, -89.9, 27),
     },
     "air": {
         "front": View((0.0, 0.0, 0.13), 1.1, 90, -18, 28),
-        "side": View((0.0, 0.0, 0.13), 1.1, 0, -18, 28),
+        "side": View((0.0, 0.0, 0.13), 1.1, 0, -8, 28),
         "overhead": View((0.0, 0.0, 0.1), 1.1, -90, -89.9, 28),
     },
     "slide": {
         "front": View((0.2, 0.0, 0.03), 1.4, 90, -18, 30),
-        "side": View((0.2, 0.0, 0.03), 1.4, 0, -18, 30),
+        "side": View((0.2, 0.0, 0.03), 1.4, 0, -12, 30),
         "overhead": View((0.2, 0.0, 0.0), 1.4, -90, -89.9, 30),
     },
 }
@@ -136,7 +139,7 @@ class Drawing:
         for finger in FINGERS:
             self._bodies[f"link {finger}"] = self._box((0.011, 0.008, 0.027), (0, 0, 0), RED, (0, 0, 0.027))
         if self._with_arm:
-            self._bodies[f"link {HAND}"] = self._box((0.03, 0.1, 0.033), (0, 0, 0), GREY, (0, 0, 0.033))
+            self._bodies[f"link {HAND}"] = self._box(HAND_HALF, (0, 0, 0), GREY, (0, 0, 0.033))
             points = _joints(panda)
             for number, (start, end) in enumerate(itertools.pairwise(points)):
                 colour = GREY if number % 2 else WHITE
