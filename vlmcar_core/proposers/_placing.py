@@ -30,7 +30,7 @@ UNEVEN = 2.5
 CLOSE_SLACK = 1.2
 """Times the distance in the goal frame, and a pixel: an episode that ends on success ends at the edge of it."""
 
-CLOSE_MAX = 1.85
+CLOSE_MAX = 1.65
 """Two things are close where their middles are nearer than this many times their mean extent."""
 
 ON = 1.05
