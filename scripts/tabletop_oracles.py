@@ -98,7 +98,7 @@ def main() -> None:
         "",
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}, "
         f"pybullet {version('pybullet')}, gymnasium {version('gymnasium')}; {tabletop.versions()['simulator']}.",
-        f"Layouts of seeds {seeds[0]} to {seeds[-1]}, each with an instruction of its own; overhead frames of 320 × 160.",
+        f"Layouts of seeds {seeds[0]} to {seeds[-1]}, an instruction for each; frames from above, 320 × 160.",
         "",
         "| environment | actions | solved | mean actions | mean CPU s an action | median CPU ms a reset "
         "| median CPU ms a frame |",

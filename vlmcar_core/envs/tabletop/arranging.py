@@ -6,7 +6,7 @@ import numpy as np
 
 from vlmcar_core.envs.tabletop.building import NEAR, TURN_NEAR
 from vlmcar_core.envs.tabletop.colours import BROWN, GREY, NAMED
-from vlmcar_core.envs.tabletop.goals import LETTER_RADIUS, LETTERS, Goal, Move, Thing
+from vlmcar_core.envs.tabletop.goals import BROAD, LETTER_RADIUS, LETTERS, TALL, TRIES, Goal, Move, Thing
 from vlmcar_core.envs.tabletop.world import Part, Point, turned
 
 BEADS, BEAD_SPACING = 16, 0.02
@@ -40,11 +40,24 @@ class AlignRope(Goal):
             self.corner + turned(((number - (BEADS - 1) / 2) * BEAD_SPACING, -high), self.turn)
             for number in range(BEADS)
         ]
-        self._lay(rope)
-        self.things.append(Thing(mark, "place"))
+        self._thread(self._off_the_line(), rope)
+        self.things.append(Thing(mark, "place", half=(half, high, 0.0)))
 
-    def _lay(self, colour: str) -> None:
-        """In waves, anywhere on the table."""
+    def _off_the_line(self) -> Point:
+        """Places for the beads, none of them near the one that it shall come to, from whichever end; (BEADS, 2).
+
+        Raises:
+            RuntimeError: the table is too small for that; it is not.
+        """
+        ways = np.array([self.line, self.line[::-1]])
+        for _ in range(TRIES):
+            places = self._waves()
+            if np.linalg.norm(ways - places, axis=2).min() > 2 * BEAD_NEAR:
+                return places
+        raise RuntimeError("no room for a rope that is off its line")
+
+    def _waves(self) -> Point:
+        """Places for the beads, in waves, anywhere on the table; (BEADS, 2)."""
         middle = np.array([self.chance.uniform(-0.25, 0.25), self.chance.uniform(-0.1, 0.1)])
         heading = self.any_turn()
         at = np.zeros(2)
@@ -56,8 +69,11 @@ class AlignRope(Goal):
         shifted = np.array(places) - np.mean(places, axis=0)
         reach = np.array([0.46, 0.21])
         middle = np.clip(middle, -reach - shifted.min(axis=0), reach - shifted.max(axis=0))
-        for place in shifted:
-            self.add([BEAD], middle + place, NAMED[colour], "wanted", mass=0.02)
+        return np.asarray(middle + shifted)
+
+    def _thread(self, places: Point, colour: str) -> None:
+        for place in places:
+            self.add([BEAD], place, NAMED[colour], "wanted", mass=0.02)
         half = BEAD_SPACING / 2
         beads = [thing.body for thing in self.things]
         self.world.apart(beads)
@@ -103,6 +119,7 @@ class AssemblingKits(Goal):
     """Five letters onto their marks on a brown plate. Scored by the share that lie right, within 1.5 cm and 15°."""
 
     limit = 10
+    not_in_steps = "its letters have to be turned, and steps do not turn"
 
     def build(self) -> None:
         letters = [str(letter) for letter in self.wish.permutation(list(LETTERS))[: len(SLOTS)]]
@@ -112,17 +129,17 @@ class AssemblingKits(Goal):
         self.plate_turn = float(self.chance.uniform(-0.3, 0.3))
         self.take(self.plate, 0.18)
         plate = [Part((0.15, 0.11, 0.0004), (0, 0, 0.0004))]
-        ground = self.world.mark(plate, (self.plate[0], self.plate[1], 0.0), BROWN, self.plate_turn)
+        self.world.mark(plate, (self.plate[0], self.plate[1], 0.0), BROWN, self.plate_turn)
         for letter, slot in zip(letters, SLOTS, strict=True):
             flat = [
                 Part((part.half[0], part.half[1], 0.0003), (*part.at[:2], 0.0012), part.turn)
                 for part in LETTERS[letter]
             ]
             at = self._slot(slot)
-            self.world.mark(flat, (at[0], at[1], 0.0), GREY, self.plate_turn)
+            mark = self.world.mark(flat, (at[0], at[1], 0.0), GREY, self.plate_turn)
+            self.things.append(Thing(mark, "place", half=(BROAD, TALL, 0.0)))
         for letter, colour in zip(letters, colours, strict=True):
             self.add(LETTERS[letter], self.free(LETTER_RADIUS), NAMED[colour], "wanted", self.any_turn())
-        self.things.append(Thing(ground, "place"))
         self._letters = letters
 
     def _slot(self, slot: tuple[float, float]) -> Point:

@@ -41,11 +41,11 @@ class PutBlockInBowl(Goal):
             self._bowl(colour, "other")
         for colour in others[1:4]:
             self._block(colour, "other")
-        self.things.sort(key=lambda thing: ("wanted", "place", "other").index(thing.role))
 
     def _bowl(self, colour: str, role: str) -> Thing:
         at = self.free(BOWL_RADIUS + 0.012)
-        made = Thing(self.world.fixed(bowl_parts(), (at[0], at[1], 0.0), NAMED[colour]), role)
+        body = self.world.fixed(bowl_parts(), (at[0], at[1], 0.0), NAMED[colour])
+        made = Thing(body, role, half=(BOWL_RADIUS, BOWL_RADIUS, BOWL_HEIGHT / 2))
         self.things.append(made)
         return made
 

@@ -1,5 +1,7 @@
 """A pyramid of blocks, and the towers of Hanoi."""
 
+import itertools
+
 import numpy as np
 
 from vlmcar_core.envs.tabletop.bowls import BLOCK
@@ -27,12 +29,10 @@ class StackBlockPyramid(Goal):
         self.instruction = "make a pyramid, from the bottom: " + "; ".join(", ".join(layer) for layer in layers)
         self.base, self.base_turn = self.free(0.09), float(self.chance.uniform(-np.pi / 2, np.pi / 2))
         base = [Part((0.075, 0.028, 0.0006), (0, 0, 0.0006))]
-        self.things.append(
-            Thing(self.world.mark(base, (self.base[0], self.base[1], 0.0), BROWN, self.base_turn), "place")
-        )
+        mark = self.world.mark(base, (self.base[0], self.base[1], 0.0), BROWN, self.base_turn)
+        self.things.append(Thing(mark, "place", half=base[0].half))
         for name in names:
             self.add([BLOCK], self.free(0.034), NAMED[name], "wanted", self.any_turn())
-        self.things.sort(key=lambda thing: ("wanted", "place").index(thing.role))
 
     def _places(self) -> list[Point]:
         """(x, y, z) of every block's middle."""
@@ -61,6 +61,7 @@ class StackBlockPyramid(Goal):
 
 
 PEGS = (-0.13, 0.0, 0.13)
+PEG = Part((0.006, 0.006, 0.035), (0, 0, 0.038))
 RINGS = (0.05, 0.041, 0.032)
 """Radii of the middle of each ring's band, the largest at the bottom."""
 BAND, RING_HALF = 0.009, 0.008
@@ -77,7 +78,8 @@ def ring_parts(radius: float, sides: int = 10) -> list[Part]:
 class TowersOfHanoi(Goal):
     """Three rings from one outer peg to the other, never a larger upon a smaller.
 
-    Scored by how many of the seven moves that it takes at least are no longer needed.
+    Scored by how many of the seven moves that it takes at least are no longer needed; by nothing while a ring is on no
+    peg, or a larger one upon a smaller.
     """
 
     limit = 14
@@ -88,13 +90,15 @@ class TowersOfHanoi(Goal):
         self.instruction = f"move the rings to the {('left', 'right')[self.end == 2]} peg"
         self.base = np.array([self.chance.uniform(-0.25, 0.25), self.chance.uniform(-0.12, 0.12)])
         self.base_turn = float(self.chance.uniform(-0.2, 0.2))
-        parts = [Part((0.2, 0.06, 0.003), (0, 0, 0.003))]
-        parts += [Part((0.006, 0.006, 0.035), (x, 0, 0.038)) for x in PEGS]
-        stand = self.world.fixed(parts, (self.base[0], self.base[1], 0.0), BROWN, self.base_turn)
+        stand = [Part((0.2, 0.06, 0.003), (0, 0, 0.003))]
+        self.world.fixed(stand, (self.base[0], self.base[1], 0.0), BROWN, self.base_turn)
+        for number in range(len(PEGS)):
+            at = self._peg(number)
+            peg = self.world.fixed([PEG], (at[0], at[1], 0.0), BROWN, self.base_turn)
+            self.things.append(Thing(peg, "place" if number == self.end else "other", half=PEG.half))
         for number, (name, radius) in enumerate(zip(names, RINGS, strict=True)):
-            height = 0.006 + number * (2 * RING_HALF + 0.001)
+            height = 0.006 + number * 2 * RING_HALF
             self.add(ring_parts(radius), self._peg(self.start), NAMED[name], "wanted", self.base_turn, height)
-        self.things.append(Thing(stand, "place"))
 
     def _peg(self, number: int) -> Point:
         return self.base + turned((PEGS[number], 0.0), self.base_turn)
@@ -105,11 +109,13 @@ class TowersOfHanoi(Goal):
         return [int(np.argmin([np.linalg.norm(at - self._peg(number)) for number in range(3)])) for at in places]
 
     def score(self) -> float:
-        on = all(
-            np.linalg.norm(self.world.place(thing.body)[:2] - self._peg(peg)) < 0.03
-            for thing, peg in zip(self.wanted, self._pegs(), strict=True)
-        )
-        return 1.0 - len(hanoi(self._pegs(), self.end)) / 7 if on else 0.0
+        return 1.0 - len(hanoi(self._pegs(), self.end)) / 7 if self._allowed() else 0.0
+
+    def _allowed(self) -> bool:
+        places, pegs = [self.world.place(thing.body) for thing in self.wanted], self._pegs()
+        on = all(np.linalg.norm(at[:2] - self._peg(peg)) < 0.03 for at, peg in zip(places, pegs, strict=True))
+        pairs = itertools.combinations(zip(places, pegs, strict=True), 2)
+        return on and all(larger[2] < smaller[2] for (larger, one), (smaller, other) in pairs if one == other)
 
     def next_move(self) -> Move | None:
         moves = hanoi(self._pegs(), self.end)

@@ -4,7 +4,7 @@ A task builds its things on an empty table, scores what it sees, and knows what 
 colours, the letter) comes from `wish`, how things lie from `chance`; both are NumPy generators.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +16,9 @@ EDGE = 0.04
 """Metres from the table's edge that stay free."""
 
 TRIES = 2000
+
+ROLES = ("wanted", "place", "other")
+"""What a thing is in a task: to be moved, where to, or neither."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,21 @@ class Thing:
 
     body: int
     role: str
-    """wanted: to be moved; place: where to; other: neither."""
+    """Of ROLES."""
     grip: tuple[float, float] = (0.0, 0.0)
     """Where to pick it, from its origin."""
     half: tuple[float, float, float] = (0.02, 0.02, 0.02)
+    """Half its width, depth and height in its own axes, metres; of a container, of its inside."""
 
 
 class Goal:
-    """A task. The things that are wanted come first among its things."""
+    """A task. Its things are in the order of their roles, those of one role in the order in which they were made."""
 
     limit: ClassVar[int]
     """Actions; CLIPort's own number where not said otherwise."""
     sweeps: ClassVar[bool] = False
+    not_in_steps: ClassVar[str] = ""
+    """Why it cannot be done in end-effector steps; empty where it can."""
     carried: ClassVar[float] = TRAVEL_HEIGHT
     """Metres above the table at which things are carried."""
     stride: ClassVar[float] = CARRY_STEP
@@ -57,6 +63,7 @@ class Goal:
         """What is asked for, in words; never in a picture."""
         self._taken: list[tuple[float, float, float]] = []
         self.build()
+        self.things.sort(key=lambda thing: ROLES.index(thing.role))
 
     def build(self) -> None:
         raise NotImplementedError
@@ -145,21 +152,21 @@ class Container:
     turn: float
     half: tuple[float, float]
     """Of the inside."""
-    body: int = field(default=-1)
 
     def local(self, point: Point) -> Point:
         """A point of the table in the container's own axes."""
         return turned(np.asarray(point)[:2] - self.at, -self.turn)
 
     def holds(self, point: Point) -> bool:
-        return bool(np.all(np.abs(self.local(point)) <= self.half))
+        """A point (3,) is between its walls, and no higher above the table than two walls upon each other."""
+        return bool(np.all(np.abs(self.local(point)) <= self.half) and point[2] < 2 * WALL_HEIGHT)
 
 
 WALL, WALL_HEIGHT = 0.006, 0.03
 
 
 def container(goal: Goal, half: tuple[float, float]) -> Container:
-    """Made at a free place."""
+    """Made at a free place, as a thing of the task."""
     radius = float(np.hypot(half[0] + 2 * WALL, half[1] + 2 * WALL))
     at, turn = goal.free(radius), float(goal.chance.uniform(-np.pi / 2, np.pi / 2))
     high = WALL_HEIGHT / 2
@@ -167,7 +174,9 @@ def container(goal: Goal, half: tuple[float, float]) -> Container:
     for sign in (-1, 1):
         parts.append(Part((WALL / 2, half[1] + WALL, high), (sign * (half[0] + WALL / 2), 0, high)))
         parts.append(Part((half[0] + WALL, WALL / 2, high), (0, sign * (half[1] + WALL / 2), high)))
-    return Container(at, turn, half, goal.world.fixed(parts, (at[0], at[1], 0.0), BROWN, turn))
+    body = goal.world.fixed(parts, (at[0], at[1], 0.0), BROWN, turn)
+    goal.things.append(Thing(body, "place", half=(*half, high)))
+    return Container(at, turn, half)
 
 
 STROKE, TALL, BROAD, THICK = 0.009, 0.04, 0.032, 0.012

@@ -18,6 +18,7 @@ class SeparatingPiles(Goal):
 
     limit = 20
     sweeps = True
+    not_in_steps = "its blocks are swept, not carried"
 
     def build(self) -> None:
         pile, zone, other = self.colours(3)
@@ -30,14 +31,13 @@ class SeparatingPiles(Goal):
             at = SPACING * np.array([column - (COLUMNS - 1) / 2, row - (ROWS - 1) / 2])
             at += self.chance.uniform(-0.002, 0.002, 2)
             self.add([SMALL], middle + turned(at, turn), NAMED[pile], "wanted", self.any_turn())
-        self.things.sort(key=lambda thing: ("wanted", "place", "other").index(thing.role))
 
     def _zone(self, colour: str, role: str) -> tuple[Point, float]:
         at, turn = self.free(ZONE_HALF * 1.2), float(self.chance.uniform(-np.pi / 4, np.pi / 4))
         body = self.world.mark(
             [Part((ZONE_HALF, ZONE_HALF, 0.0004), (0, 0, 0.0004))], (at[0], at[1], 0.0), NAMED[colour], turn
         )
-        self.things.append(Thing(body, role))
+        self.things.append(Thing(body, role, half=(ZONE_HALF, ZONE_HALF, 0.0)))
         return at, turn
 
     def score(self) -> float:

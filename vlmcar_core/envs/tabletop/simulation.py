@@ -11,10 +11,11 @@ from vlmcar_core.envs._camera import Light
 from vlmcar_core.envs.tabletop.arranging import AlignRope, AssemblingKits
 from vlmcar_core.envs.tabletop.bowls import PutBlockInBowl
 from vlmcar_core.envs.tabletop.building import StackBlockPyramid, TowersOfHanoi
-from vlmcar_core.envs.tabletop.goals import Goal, Move
+from vlmcar_core.envs.tabletop.goals import ROLES, Goal, Move
 from vlmcar_core.envs.tabletop.packing import PackingBoxPairs, PackingShapes
 from vlmcar_core.envs.tabletop.piles import SeparatingPiles
 from vlmcar_core.envs.tabletop.world import DEPTH, WIDTH, World
+from vlmcar_core.errors import BadInput
 from vlmcar_core.types import Frame
 
 GOALS: dict[str, type[Goal]] = {
@@ -34,8 +35,7 @@ DONE = 0.99
 SLOTS = 36
 """Things that an observation has room for."""
 PER_SLOT = 10
-"""wanted, place, other; x, y, z; sine and cosine of the turn; half the width and depth."""
-ROLES = ("wanted", "place", "other")
+"""One for its role among ROLES; x, y, z; sine and cosine of the turn; half the width and depth; metres."""
 
 STRIDE, CONTROL_STEPS = 0.03, 12
 """End-effector steps: metres that an action of 1 moves the tool, and steps of the simulation that it takes."""
@@ -67,8 +67,8 @@ class Tabletop(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.name, self.settings = name, settings
         self.render_mode = "rgb_array"
         self.stepping = settings["actions"] == "steps"
-        if self.stepping and GOALS[name].sweeps:
-            raise ValueError(f"{name} sweeps")
+        if self.stepping and GOALS[name].not_in_steps:
+            raise ValueError(GOALS[name].not_in_steps)
         views = settings["views"].split(" and ")
         self.world = World(views, settings["size"], Light(settings["shadows"], settings["ambient"]))
         self.action_space = spaces.Box(-1.0, 1.0, (4 if self.stepping else 5,), np.float32)
@@ -104,15 +104,22 @@ class Tabletop(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         return self._seen(), {"instruction": self.goal.instruction, "score": self._score}
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Raises ValueError for an action that is none, ResetNeeded before the first reset."""
+        """As ever. What is held is not judged before it is let go: until then the score stays what it was.
+
+        Raises:
+            BadInput: an action is not of the space's shape, not finite, or not in [-1, 1].
+            ResetNeeded: before the first reset.
+        """
         if self.goal is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         wanted = np.asarray(action, np.float64)
-        if wanted.shape != self.action_space.shape or not np.isfinite(wanted).all():
-            raise ValueError(f"an action is {self.action_space}, not {action!r}")
-        self._act(np.clip(wanted, -1.0, 1.0))
+        if wanted.shape != self.action_space.shape or not (np.abs(wanted) <= 1.0).all():
+            raise BadInput(f"an action is {self.action_space}, not {action!r}")
+        self._act(wanted)
         self.taken += 1
-        before, self._score = self._score, self.goal.score()
+        before = self._score
+        if self.world.holding is None:
+            self._score = self.goal.score()
         terminated = self._score >= DONE
         info = {"instruction": self.goal.instruction, "score": self._score}
         return self._seen(), self._score - before, terminated, self.taken >= self.limit, info
