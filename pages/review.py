@@ -105,8 +105,10 @@ def tried(source: str, initial: Frame, frame: Frame, name: str) -> None:
     else:
         where = f" in line {outcome.line}" if outcome.line else ""
         st.error(f"On {name} the checker failed{where} ({outcome.kind}): {widgets.plain(outcome.message)}")
+    wide = initial.shape[1] > 1.5 * initial.shape[0]
+    places = [st.container(), st.container()] if wide else st.columns(2)
     for column, label, picture, seen in zip(
-        st.columns(2), ("first frame", name), (initial, frame), (found.initial, found.current), strict=True
+        places, ("first frame", name), (initial, frame), (found.initial, found.current), strict=True
     ):
         outlines = [overlay.outline(item) for item in seen]
         with column:

@@ -60,9 +60,7 @@ def from_environment() -> None:
     left, right = st.columns([3, 2])
     with left:
         titles = pipeline.env_families()
-        suite = st.segmented_control(
-            "Suite", titles, format_func=titles.__getitem__, default=next(iter(known.values()))[0], key="suite"
-        )
+        suite = st.pills("Suite", titles, format_func=titles.__getitem__, default=next(iter(titles)), key="suite")
         inside = [id for id, (family, _) in known.items() if family == suite or suite is None]
         if not inside:
             missing(suite)

@@ -2,7 +2,6 @@
 
 python scripts/expert_table.py --family minigrid --seeds 20 --out docs/experts.md
 python scripts/expert_table.py --family panda --seeds 50 --out docs/experts_panda.md
-python scripts/expert_table.py --family tabletop --seeds 20 --first 1000 --out docs/experts_tabletop.md
 python scripts/expert_table.py --family metaworld --seeds 20 --out docs/experts_metaworld.md
 """
 

@@ -354,3 +354,16 @@ def test_an_episode_repeats_bit_for_bit_after_other_episodes(name: str, mode: st
         recorded.append(episode)
     assert recorded[0] == recorded[2] != recorded[1]
     env.close()
+
+
+def test_no_table_shows_through_a_bowl() -> None:
+    env = made("put-block-in-bowl", instruction=-1)
+    for seed in range(4):
+        env.reset(seed=seed)
+        goal = env.unwrapped.goal  # type: ignore[attr-defined]
+        hsv = cv2.cvtColor(tabletop.scene(env), cv2.COLOR_RGB2HSV)
+        coloured = (hsv[..., 1] > 100).astype(np.uint8)
+        outlines, _ = cv2.findContours(coloured, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = cv2.drawContours(np.zeros_like(coloured), outlines, -1, 1, cv2.FILLED)
+        assert len(outlines) == len(goal.things) and np.array_equal(filled, coloured)
+    env.close()

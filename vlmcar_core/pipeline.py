@@ -62,11 +62,14 @@ def env_tasks() -> list[tuple[str, EnvTask]]:
 
 
 def env_families() -> dict[str, str]:
-    """The families' names for people, by the names of their files; those with the paper's tasks first."""
-    papers = {
-        name: not any(task.paper for task in plugins.load("envs", name).tasks()) for name in plugins.names("envs")
-    }
-    return {name: str(plugins.load("envs", name).TITLE) for name in sorted(papers, key=lambda name: papers[name])}
+    """The families' names for people, by the names of their files: those that work here first, of these those with
+    tasks of the paper."""
+
+    def rank(name: str) -> tuple[bool, bool, str]:
+        tasks = plugins.load("envs", name).tasks()
+        return not any(task.works for task in tasks), not any(task.paper for task in tasks), name
+
+    return {name: str(plugins.load("envs", name).TITLE) for name in sorted(plugins.names("envs"), key=rank)}
 
 
 def env_settings(family: str) -> Mapping[str, Setting]:

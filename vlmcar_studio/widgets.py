@@ -58,7 +58,8 @@ def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: boo
     if frame is None:
         st.caption(f"{caption}: none yet")
         return
-    zoom = max(1, width // frame.shape[1])
+    wide = frame.shape[1] > 1.5 * frame.shape[0]
+    zoom = max(1, round(width / frame.shape[1]) if wide else width // frame.shape[1])
     enlarged = np.ascontiguousarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1))
     fits: int | Literal["stretch", "content"] = "content" if enlarged.shape[1] <= width else width
     shown = "stretch" if stretch else fits

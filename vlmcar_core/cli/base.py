@@ -1,5 +1,6 @@
 """What every command shares: the sessions folder, opening a session, and being a job with a progress bar."""
 
+import os
 import shutil
 import sys
 import time
@@ -48,10 +49,17 @@ class InOrder(click.Group):
     show_default="sessions/",
     help="Folder of the sessions; also VLMCAR_SESSIONS.",
 )
+@click.option(
+    "--cliport-root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A checkout of CLIPort to use its tasks; also VLMCAR_CLIPORT_ROOT.",
+)
 @click.version_option(package_name="vlmcar-studio", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, root: Path) -> None:
+def cli(context: click.Context, root: Path, cliport_root: Path | None) -> None:
     context.obj = root
+    if cliport_root is not None:
+        os.environ["VLMCAR_CLIPORT_ROOT"] = str(cliport_root.resolve())  # for processes that are started, too
 
 
 def session_argument(function: F) -> F:

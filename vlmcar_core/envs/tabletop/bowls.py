@@ -14,8 +14,9 @@ BOWL_RADIUS, BOWL_HEIGHT, SIDES = 0.05, 0.025, 12
 def bowl_parts() -> list[Part]:
     """A bottom and a rim of boxes."""
     half = BOWL_RADIUS * np.tan(np.pi / SIDES) + 0.003
-    parts = [Part((BOWL_RADIUS * 0.78, BOWL_RADIUS * 0.78, 0.002), (0, 0, 0.002))]
-    parts.append(Part((BOWL_RADIUS * 0.78, BOWL_RADIUS * 0.78, 0.002), (0, 0, 0.002), np.pi / 4))
+    # Three squares, so turned that their corners lie under the rim and that the table shows nowhere between.
+    bottom = (BOWL_RADIUS * 0.78, BOWL_RADIUS * 0.78, 0.002)
+    parts = [Part(bottom, (0, 0, 0.002), number * np.pi / 6) for number in range(3)]
     for number in range(SIDES):
         angle = 2 * np.pi * number / SIDES
         at = (BOWL_RADIUS * np.cos(angle), BOWL_RADIUS * np.sin(angle), BOWL_HEIGHT / 2)
