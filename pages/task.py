@@ -102,7 +102,7 @@ def from_environment() -> None:
 
 def missing(suite: str) -> None:
     """Why nothing of a suite can be made here."""
-    notes = {task.note for family, task in environments() if family == suite}
+    notes = {task.note[:1].upper() + task.note[1:] for family, task in environments() if family == suite}
     st.info("\n\n".join(sorted(widgets.plain(note) for note in notes)), icon=":material/info:")
 
 

@@ -52,7 +52,8 @@ def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: boo
     """A frame as PNG, enlarged by a whole number and else bit for bit; or that there is none yet.
 
     Args:
-        width: at most so many pixels on the screen, where the frame is not larger.
+        width: at most so many pixels on the screen, where the frame is not larger; a wide one, of several views, is
+            as wide as its column.
         stretch: as wide as its column instead.
     """
     if frame is None:
@@ -62,7 +63,7 @@ def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: boo
     zoom = max(1, round(width / frame.shape[1]) if wide else width // frame.shape[1])
     enlarged = np.ascontiguousarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1))
     fits: int | Literal["stretch", "content"] = "content" if enlarged.shape[1] <= width else width
-    shown = "stretch" if stretch else fits
+    shown = "stretch" if stretch or wide else fits
     st.image(files.png(enlarged), caption=caption, width=shown, output_format="PNG", alt=caption)
 
 
