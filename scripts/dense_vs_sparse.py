@@ -1,12 +1,15 @@
 """Sparse against dense: does the verified reward make an agent learn faster?
 
-Makes a session in a temporary folder with the built-in proposer, verifies it, then trains PPO on the environment's
-own reward (sparse) and on the checkers' beside it (dense), several seeds each, with the program's default settings.
+Makes a session in a temporary folder with the built-in proposer, verifies it, then trains on the environment's own
+reward (sparse) and on the checkers' beside it (dense), several seeds each, with the program's default settings where
+none are given.
 
     python scripts/dense_vs_sparse.py --env MiniGrid-DoorKey-6x6-v0 --seeds 3 --steps 150000 --out docs/table.md
+    python scripts/dense_vs_sparse.py --env PandaReach-v3 --seeds 3 --steps 4000 --scale 10 --out docs/table.md
 """
 
 import argparse
+import json
 import os
 import platform
 import tempfile
@@ -46,24 +49,42 @@ def main() -> None:
     parser.add_argument("--env", default="MiniGrid-DoorKey-6x6-v0")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=runs.RunConfig.steps)
+    parser.add_argument(
+        "--scale", type=float, default=runs.RunConfig.scale, help="what checkers pay an episode, in all"
+    )
+    parser.add_argument("--trainer", help="what fits the environment's actions, if not given")
+    parser.add_argument("--settings", type=json.loads, default={}, help="of the trainer, a JSON object")
     parser.add_argument("--out", type=Path, help="also write the table there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         session, verdict = prepared(Path(folder), options.env)
-        started = pipeline.start_training(session, ("sparse", "dense"), range(options.seeds), steps=options.steps)
+        started = pipeline.start_training(
+            session,
+            ("sparse", "dense"),
+            range(options.seeds),
+            steps=options.steps,
+            scale=options.scale,
+            settings=options.settings,
+            **({"trainer": options.trainer} if options.trainer else {}),
+        )
         while any(jobs.read(job.folder).running for job in started):
             time.sleep(1.0)
         listed = sorted(runs.runs(session).items, key=lambda run: (run.config.reward, run.config.seed), reverse=True)
-        packages = ", ".join(
-            f"{name} {version(name).partition('+')[0]}" for name in ("torch", "stable-baselines3", "minigrid")
-        )
+        names = ("torch", "stable-baselines3", "sb3-contrib", "minigrid", "panda-gym", "pybullet")
+        packages = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in names)
+        config = runs.read_config(started[0].folder)
+        asked = f" --scale {options.scale:g}" * (options.scale != runs.RunConfig.scale)
+        asked += f" --trainer {options.trainer}" if options.trainer else ""
+        asked += f" --settings '{json.dumps(options.settings)}'" if options.settings else ""
         lines = [
             f"# Sparse against dense, {options.env}",
             "",
-            f"`python scripts/dense_vs_sparse.py --env {options.env} --seeds {options.seeds} --steps {options.steps}`",
+            f"`python scripts/dense_vs_sparse.py --env {options.env} --seeds {options.seeds} "
+            f"--steps {options.steps}{asked}`",
             "",
             f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, no GPU, CPython "
-            f"{platform.python_version()}, {packages}. Two runs at a time, one torch thread each. {verdict}",
+            f"{platform.python_version()}, {packages}. {config.trainer.upper()}, two runs at a time, "
+            f"one torch thread each. {verdict}",
             "",
             "Success is the environment's own, in 20 episodes on seeds that training does not use, 20 times a run.",
             "",
