@@ -1,7 +1,7 @@
 """Scripted experts for panda-gym: they act in a twin of an environment, and what succeeded there is replayed.
 
-Each is a controller that looks at the simulator's state at every step and says where the hand is to go next. With
-end-effector control that is the action; with joint control the arm's inverse kinematics says which joints to turn.
+Each is a controller that looks at the simulator's state at every step and says where the hand is to go next. It is
+tried at several paces until one succeeds; Slide's also learns from where the puck went.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,34 +10,27 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core.envs.panda.motion import CLOSE, OPEN, REACH, STAY, Vector, Wish, action
 from vlmcar_core.envs.panda.simulation import Panda
 from vlmcar_core.errors import NoExpert
 
-Vector = NDArray[np.float64]
-Wish = tuple[Vector, float]
-"""Where the hand is to be next, metres, and whether the fingers are to open (1), close (-1) or stay (0)."""
+Controller = Callable[[Panda, float], Iterator[Wish | NDArray[np.float32]]]
+"""From a twin and a pace, metres a step, to what to do next; an array is an action as it stands."""
 
-REACH = 0.05
-"""Metres, or radians a joint, that an action of 1 asks for (panda-gym's own factor)."""
-
-DOWN = np.array([1.0, 0.0, 0.0, 0.0])
-"""The quaternion with which the hand points down."""
-
-OPEN, STAY, CLOSE = 1.0, 0.0, -1.0
 ABOVE = 0.1
 """Metres over the table at which the hand travels."""
+
+OVER = 0.06
+"""Metres over an object or its place from which the hand comes down."""
 
 BEHIND = 0.055
 """Metres from an object's middle to where the hand goes before it pushes."""
 
-PUSH = 0.025
-"""Metres ahead of the hand that it is sent to while it pushes: faster, the cube would slide away from it."""
+LOW = 0.02
+"""Metres over the table: the height of an object's middle, at which it is pushed."""
 
-AT = 0.015
-"""Metres: the hand is where it was to be."""
-
-HIT_SPEEDS = (0.5, 0.7, 1.0, 0.35)
-"""Slide: how fast the puck is hit, as shares of the greatest action; the first that gets there is taken."""
+HIT_PACES = (0.025, 0.035, 0.05, 0.018)
+"""Slide: metres a step that the hand goes ahead of itself when it hits the puck."""
 
 HIT_TRIES = 6
 HIT_LENGTH = 0.12
@@ -48,22 +41,28 @@ def plan(panda: Panda) -> list[NDArray[np.float32]]:
     """Actions from the state that an environment was last reset to, to success; it is not touched.
 
     Raises:
-        NoExpert: the controller did not end in success.
+        NoExpert: it starts solved, or the controller did not end in success at any pace.
     """
-    found = _slide(panda) if panda.kind == "Slide" else _try(panda, CONTROLLERS[panda.kind])[0]
+    if panda.starts_solved:
+        raise NoExpert(f"{panda.env_id}, seed {panda.seed}: it starts solved, so there is nothing to show")
+    found = _slide(panda) if panda.kind == "Slide" else _first(panda, *CONTROLLERS[panda.kind])
     if not found:
         raise NoExpert(f"{panda.env_id}, seed {panda.seed}: the scripted expert did not get there")
     return found
 
 
-def _try(panda: Panda, controller: Callable[[Panda], Iterator[Wish]]) -> tuple[list[NDArray[np.float32]], Panda]:
+def _first(panda: Panda, controller: Controller, paces: tuple[float, ...]) -> list[NDArray[np.float32]]:
+    """What succeeded at the first pace at which the controller does."""
+    return next((found for pace in paces if (found := _try(panda, controller, pace)[0])), [])
+
+
+def _try(panda: Panda, controller: Controller, pace: float) -> tuple[list[NDArray[np.float32]], Panda]:
     """The actions of a controller, empty where it did not succeed in time, and the twin as it was left."""
     twin = panda.twin()
     taken: list[NDArray[np.float32]] = []
-    for wish in controller(twin):
-        action = _action(twin, *wish)
-        taken.append(action)
-        _, _, terminated, truncated, _ = twin.step(action)
+    for wish in controller(twin, pace):
+        taken.append(action(twin, wish) if isinstance(wish, Wish) else wish)
+        _, _, terminated, truncated, _ = twin.step(taken[-1])
         if terminated:
             return taken, twin
         if truncated:
@@ -71,58 +70,27 @@ def _try(panda: Panda, controller: Callable[[Panda], Iterator[Wish]]) -> tuple[l
     return [], twin
 
 
-def _slide(panda: Panda) -> list[NDArray[np.float32]]:
-    """Hit the puck, see how far it went aside, and aim so much to the other side, until it gets there."""
-    puck, goal = panda.place("object"), panda.goal
-    for speed in HIT_SPEEDS:
-        aim = 0.0
-        for _ in range(HIT_TRIES):
-            found, twin = _try(panda, partial(_hit, aim=aim, speed=speed))
-            if found:
-                return found
-            went = twin.place("object") - puck
-            aim -= 0.7 * (np.arctan2(went[1], went[0]) - np.arctan2(*(goal - puck)[1::-1]))
-    return []
-
-
-def _action(panda: Panda, target: Vector, fingers: float) -> NDArray[np.float32]:
-    robot = panda.stock.robot
-    if robot.control_type == "ee":
-        arm = (target - panda.hand) / REACH
-        longest = float(np.abs(arm).max())
-        arm = arm / longest if longest > 1 else arm
-    else:
-        angles = np.array([robot.get_joint_angle(joint) for joint in range(7)])
-        wanted = np.asarray(robot.inverse_kinematics(robot.ee_link, target, DOWN))[:7]
-        arm = (wanted - angles) / REACH
-    whole = arm if robot.block_gripper else np.append(arm, fingers)
-    return np.clip(whole, -1.0, 1.0).astype(np.float32)
-
-
-def _reach(panda: Panda) -> Iterator[Wish]:
+def _reach(panda: Panda, pace: float) -> Iterator[Wish]:
     while True:
-        yield panda.goal, STAY
+        yield Wish(panda.goal, pace=pace)
 
 
-def _push(panda: Panda) -> Iterator[Wish]:
+def _push(panda: Panda, pace: float) -> Iterator[Wish]:
     """Go behind the cube, seen from its target, and push; go back behind it when it slips aside."""
     while True:
-        cube, goal = panda.place("object"), panda.goal
-        way = _unit(goal - cube)
-        start = cube - BEHIND * way
-        yield from _lower_to(panda, start)
+        cube = panda.place("object")
+        yield from _lower_to(panda, cube - BEHIND * _unit(panda.goal - cube))
         while _is_behind(panda):
             cube = panda.place("object")
             way = _unit(panda.goal - cube)
             aside = _aside(panda.hand - cube, way)
-            ahead = panda.hand + PUSH * way - 1.5 * aside * np.array([-way[1], way[0], 0.0])
-            yield np.array([ahead[0], ahead[1], 0.02]), STAY
+            ahead = panda.hand + pace * way - 0.8 * aside * np.array([-way[1], way[0], 0.0])
+            yield Wish(np.array([ahead[0], ahead[1], LOW]))
 
 
 def _is_behind(panda: Panda) -> bool:
-    cube = panda.place("object")
-    offset = panda.hand - cube
-    way = _unit(panda.goal - cube)
+    offset = panda.hand - panda.place("object")
+    way = _unit(panda.goal - panda.place("object"))
     return bool(np.dot(offset, way) < -0.01 and abs(_aside(offset, way)) < 0.02 and panda.hand[2] < 0.045)
 
 
@@ -137,20 +105,42 @@ def _unit(way: Vector) -> Vector:
     return flat / max(float(np.linalg.norm(flat)), 1e-9)
 
 
-def _lower_to(panda: Panda, place: Vector, height: float = 0.02) -> Iterator[Wish]:
+def _lower_to(panda: Panda, place: Vector) -> Iterator[Wish]:
     """Over a place, then down to it, without touching what is beside it."""
-    yield from _go(panda, np.array([place[0], place[1], ABOVE]), STAY, tolerance=0.02)
-    yield from _go(panda, np.array([place[0], place[1], height]), STAY)
+    if np.linalg.norm(place[:2] - panda.hand[:2]) > 0.03:
+        yield from _go(panda, np.array([place[0], place[1], ABOVE]), tolerance=0.02)
+    yield from _go(panda, np.array([place[0], place[1], LOW]), tolerance=0.015)
 
 
-def _go(panda: Panda, place: Vector, fingers: float, tolerance: float = AT, steps: int = 14) -> Iterator[Wish]:
-    for _ in range(steps):
+def _go(
+    panda: Panda, place: Vector, fingers: float = STAY, pace: float = REACH, tolerance: float = 0.01
+) -> Iterator[Wish]:
+    for _ in range(25):
         if np.linalg.norm(place - panda.hand) < tolerance:
             return
-        yield place, fingers
+        yield Wish(place, fingers, pace)
 
 
-def _hit(panda: Panda, aim: float, speed: float) -> Iterator[Wish]:
+def _slide(panda: Panda) -> list[NDArray[np.float32]]:
+    """Hit the puck, see how far it went aside, and aim so much to the other side, until it gets there."""
+    puck, goal = panda.place("object"), panda.goal
+    for pace in HIT_PACES:
+        aim = 0.0
+        for _ in range(HIT_TRIES):
+            found, twin = _try(panda, partial(_hit, aim=aim), pace)
+            if found:
+                return found
+            went = twin.place("object") - puck
+            aim -= 0.7 * _between(went, goal - puck)
+    return []
+
+
+def _between(one: Vector, other: Vector) -> float:
+    """By how much a way is to the left of another, radians in (-pi, pi]."""
+    return float(np.angle(complex(*one[:2]) / complex(*other[:2]))) if np.any(one[:2]) else 0.0
+
+
+def _hit(panda: Panda, pace: float, aim: float) -> Iterator[Wish]:
     """Hit the puck, so many radians to the left of its target, and let it slide."""
     puck = panda.place("object")
     to_goal = panda.goal - puck
@@ -159,36 +149,62 @@ def _hit(panda: Panda, aim: float, speed: float) -> Iterator[Wish]:
     start = puck - (BEHIND + 0.02) * ahead
     yield from _lower_to(panda, start)
     while (along := np.dot(panda.hand - start, ahead)) < HIT_LENGTH:
-        ahead_of_hand = start + (along + speed * REACH) * ahead
-        yield np.array([ahead_of_hand[0], ahead_of_hand[1], 0.02]), STAY
+        next_place = start + (along + pace) * ahead
+        yield Wish(np.array([next_place[0], next_place[1], LOW]))
     while True:
-        yield panda.hand + np.array([0.0, 0.0, 0.02]), STAY
+        yield Wish(panda.hand + np.array([0.0, 0.0, 0.02]))
 
 
-def _pick_and_place(panda: Panda) -> Iterator[Wish]:
+def _pick_and_place(panda: Panda, pace: float) -> Iterator[Wish]:
     while True:
-        yield from _carry(panda, "object", panda.goal, release=False)
+        yield from _grasp(panda, "object", pace)
+        yield from _carry(panda, "object", panda.goal, pace)
 
 
-def _carry(panda: Panda, name: str, goal: Vector, release: bool) -> Iterator[Wish]:
-    """Over the object, down, close, over the goal, down to it, and let go if wished."""
+def _grasp(panda: Panda, name: str, pace: float) -> Iterator[Wish]:
+    """Over an object, down, and close."""
     place = panda.place(name)
-    over = np.array([place[0], place[1], place[2] + 0.08])
-    yield from _go(panda, over, OPEN, tolerance=0.02)
-    yield from _go(panda, place, OPEN, tolerance=0.01)
-    for _ in range(3):
-        yield place, CLOSE
-    if release:
-        yield from _go(panda, np.array([panda.hand[0], panda.hand[1], goal[2] + 0.07]), CLOSE)
-        yield from _go(panda, np.array([goal[0], goal[1], goal[2] + 0.07]), CLOSE)
-    yield from _go(panda, goal, CLOSE, tolerance=0.008)
-    if release:
-        for _ in range(2):
-            yield goal, OPEN
-        yield from _go(panda, np.array([goal[0], goal[1], goal[2] + 0.1]), OPEN, tolerance=0.03)
+    yield from _go(panda, place + [0.0, 0.0, OVER], OPEN, tolerance=0.02)
+    place = panda.place(name)
+    yield from _go(panda, place, OPEN, pace, tolerance=0.006)
+    for _ in range(2):
+        yield Wish(place, CLOSE)
 
 
-def _stack(panda: Panda) -> Iterator[Wish]:
+def _carry(panda: Panda, name: str, goal: Vector, pace: float) -> Iterator[Wish]:
+    """What is held: up, along, and down to a goal; nothing more once it is lost."""
+    if np.linalg.norm(goal[:2] - panda.place(name)[:2]) > 0.03:
+        height = max(goal[2], 0.05)
+        yield from _bring(panda, name, lambda at: np.array([at[0], at[1], height]), pace, tolerance=0.02)
+        yield from _bring(panda, name, lambda _: np.array([goal[0], goal[1], height]), pace, tolerance=0.01)
+    yield from _bring(panda, name, lambda _: goal, pace, tolerance=0.005)
+
+
+def _bring(
+    panda: Panda, name: str, where: Callable[[Vector], Vector], pace: float, tolerance: float
+) -> Iterator[Wish]:
+    """The object, not the hand, to where it is to be: it may have slipped between the fingers."""
+    for _ in range(25):
+        at = panda.place(name)
+        way = where(at) - at
+        if np.linalg.norm(way) < tolerance or np.linalg.norm(at - panda.hand) > 0.05:
+            return
+        yield Wish(panda.hand + way, CLOSE, pace)
+
+
+def _put(panda: Panda, name: str, goal: Vector, pace: float) -> Iterator[Wish]:
+    """An object to a place, coming from above, and let go."""
+    yield from _grasp(panda, name, pace)
+    above = goal + [0.0, 0.0, OVER]
+    yield from _carry(panda, name, above, pace)
+    yield from _carry(panda, name, goal, pace)
+    still = panda.hand
+    for fingers in (CLOSE, OPEN, OPEN):
+        yield Wish(still, fingers)
+    yield from _go(panda, still + [0.0, 0.0, OVER], OPEN, tolerance=0.03)
+
+
+def _stack(panda: Panda, pace: float) -> Iterator[Wish]:
     """The first object to its place on the table, the second upon it; away with the second where it is in the way."""
     goal = panda.goal
     while True:
@@ -196,20 +212,22 @@ def _stack(panda: Panda) -> Iterator[Wish]:
         on_top = np.linalg.norm(first[:2] - second[:2]) < 0.05 and second[2] > first[2] + 0.02
         in_the_way = np.linalg.norm(second[:2] - goal[:2]) < 0.07
         if on_top or in_the_way:
-            yield from _carry(panda, "object2", _aside_place(goal, first), release=True)
-        yield from _carry(panda, "object1", goal[:3], release=True)
-        yield from _carry(panda, "object2", goal[3:], release=True)
+            yield from _put(panda, "object2", _free_place(goal, first), pace)
+        if np.linalg.norm(panda.place("object1") - goal[:3]) > 0.015:
+            yield from _put(panda, "object1", goal[:3], pace)
+        yield from _put(panda, "object2", goal[3:], pace)
 
 
-def _aside_place(goal: Vector, first: Vector) -> Vector:
-    """A free place on the table, far from both."""
-    corners = [np.array([x, y, 0.02]) for x in (-0.12, 0.12) for y in (-0.12, 0.12)]
+def _free_place(goal: Vector, first: Vector) -> Vector:
+    """A place on the table, far from both."""
+    corners = [np.array([x, y, LOW]) for x in (-0.12, 0.12) for y in (-0.12, 0.12)]
     return max(corners, key=lambda at: min(np.linalg.norm(at[:2] - goal[:2]), np.linalg.norm(at[:2] - first[:2])))
 
 
-CONTROLLERS: dict[str, Callable[[Panda], Iterator[Wish]]] = {
-    "Reach": _reach,
-    "Push": _push,
-    "PickAndPlace": _pick_and_place,
-    "Stack": _stack,
+CONTROLLERS: dict[str, tuple[Controller, tuple[float, ...]]] = {
+    "Reach": (_reach, (REACH,)),
+    "Push": (_push, (0.018, 0.014, 0.025, 0.01)),
+    "PickAndPlace": (_pick_and_place, (0.03, 0.02, 0.045)),
+    "Stack": (_stack, (0.03, 0.04, 0.02, 0.05)),
 }
+"""For each kind who acts, and the paces, metres a step, at which it is tried."""

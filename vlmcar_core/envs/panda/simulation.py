@@ -61,6 +61,8 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
         """Of the last reset."""
         self._drawing: Drawing | None = None
         self._twin: Panda | None = None
+        self.starts_solved = False
+        """The last reset was to a state that counts as success."""
         self._first: dict[str, NDArray[np.float64]] = {}
         self.client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
 
@@ -94,13 +96,16 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As ever; without a seed, one is drawn, so that the episode can be repeated."""
         if seed is None:
-            seed = int(self.np_random.integers(2**31)) if self.seed is not None else 0
+            generator = self.np_random if self.seed is not None else np.random.default_rng()
+            seed = int(generator.integers(2**31))
         self.seed = seed
         self._forget()
         seen, info = self.env.reset(seed=seed, options=options)
         if self.kind == "Flip":
             seen = self._draw_goal()
         self._first = {name: self.place(name) for name in self.objects}
+        self.starts_solved = bool(self.stock.task.is_success(self.stock.task.get_achieved_goal(), self.goal))
+        info["is_success"] = np.array(self.starts_solved)
         return seen, info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
