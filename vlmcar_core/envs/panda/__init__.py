@@ -39,7 +39,10 @@ SETTINGS = {
 KINDS = ("Reach", "Push", "PickAndPlace", "Slide", "Stack", "Flip")
 PAPER = ("PandaPushJoints-v3", "PandaSlideJoints-v3")
 
-NO_EXPERT = {"Flip": "no expert: turning a cube in the hand to any pose is not scripted"}
+NO_EXPERT = {
+    f"PandaFlip{dense}-v3": "no expert: without its joints the hand always points down, and cannot turn what it holds"
+    for dense in ("", "Dense")
+}
 MISSING = "cannot be made: panda-gym and pybullet are not installed; pip install panda-gym pybullet"
 
 
@@ -52,7 +55,7 @@ def tasks() -> list[EnvTask]:
 
 
 def _describe(env_id: str, works: bool) -> EnvTask:
-    why = NO_EXPERT.get(kind_of(env_id), "")
+    why = NO_EXPERT.get(env_id, "")
     note = why if works else MISSING
     return EnvTask(env_id, env_id in PAPER, expert=not why, note=note, works=works)
 
@@ -96,9 +99,8 @@ def expert(env: gym.Env[Any, Any]) -> list[NDArray[np.float32]]:
     from vlmcar_core.envs.panda.simulation import panda_of
 
     panda = panda_of(env)
-    kind = kind_of(panda.env_id)
-    if kind in NO_EXPERT:
-        raise NoExpert(f"{panda.env_id}: {NO_EXPERT[kind].removeprefix('no expert: ')}")
+    if panda.env_id in NO_EXPERT:
+        raise NoExpert(f"{panda.env_id}: {NO_EXPERT[panda.env_id].removeprefix('no expert: ')}")
     actions: list[NDArray[np.float32]] = experts.plan(panda)
     return actions
 

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core.envs.panda import flipping
 from vlmcar_core.envs.panda.motion import CLOSE, OPEN, REACH, STAY, Vector, Wish, action
 from vlmcar_core.envs.panda.simulation import Panda
 from vlmcar_core.errors import NoExpert
@@ -23,11 +24,19 @@ ABOVE = 0.1
 OVER = 0.06
 """Metres over an object or its place from which the hand comes down."""
 
+UP = np.array([0.0, 0.0, OVER])
+
 BEHIND = 0.055
 """Metres from an object's middle to where the hand goes before it pushes."""
 
 LOW = 0.02
 """Metres over the table: the height of an object's middle, at which it is pushed."""
+
+LIFTED = 0.08
+"""Metres over the table at which the cube begins to be turned."""
+
+FREE_PLACES = (-0.13, -0.06, 0.0, 0.06, 0.13)
+"""Metres, along both axes: where Stack's second object may wait."""
 
 HIT_PACES = (0.025, 0.035, 0.05, 0.018)
 """Slide: metres a step that the hand goes ahead of itself when it hits the puck."""
@@ -164,7 +173,7 @@ def _pick_and_place(panda: Panda, pace: float) -> Iterator[Wish]:
 def _grasp(panda: Panda, name: str, pace: float) -> Iterator[Wish]:
     """Over an object, down, and close."""
     place = panda.place(name)
-    yield from _go(panda, place + [0.0, 0.0, OVER], OPEN, tolerance=0.02)
+    yield from _go(panda, place + UP, OPEN, tolerance=0.02)
     place = panda.place(name)
     yield from _go(panda, place, OPEN, pace, tolerance=0.006)
     for _ in range(2):
@@ -180,9 +189,7 @@ def _carry(panda: Panda, name: str, goal: Vector, pace: float) -> Iterator[Wish]
     yield from _bring(panda, name, lambda _: goal, pace, tolerance=0.005)
 
 
-def _bring(
-    panda: Panda, name: str, where: Callable[[Vector], Vector], pace: float, tolerance: float
-) -> Iterator[Wish]:
+def _bring(panda: Panda, name: str, where: Callable[[Vector], Vector], pace: float, tolerance: float) -> Iterator[Wish]:
     """The object, not the hand, to where it is to be: it may have slipped between the fingers."""
     for _ in range(25):
         at = panda.place(name)
@@ -195,13 +202,13 @@ def _bring(
 def _put(panda: Panda, name: str, goal: Vector, pace: float) -> Iterator[Wish]:
     """An object to a place, coming from above, and let go."""
     yield from _grasp(panda, name, pace)
-    above = goal + [0.0, 0.0, OVER]
+    above = goal + UP
     yield from _carry(panda, name, above, pace)
     yield from _carry(panda, name, goal, pace)
     still = panda.hand
     for fingers in (CLOSE, OPEN, OPEN):
         yield Wish(still, fingers)
-    yield from _go(panda, still + [0.0, 0.0, OVER], OPEN, tolerance=0.03)
+    yield from _go(panda, still + UP, OPEN, tolerance=0.03)
 
 
 def _stack(panda: Panda, pace: float) -> Iterator[Wish]:
@@ -212,22 +219,31 @@ def _stack(panda: Panda, pace: float) -> Iterator[Wish]:
         on_top = np.linalg.norm(first[:2] - second[:2]) < 0.05 and second[2] > first[2] + 0.02
         in_the_way = np.linalg.norm(second[:2] - goal[:2]) < 0.07
         if on_top or in_the_way:
-            yield from _put(panda, "object2", _free_place(goal, first), pace)
+            yield from _put(panda, "object2", _free_place(goal, first, second), pace)
         if np.linalg.norm(panda.place("object1") - goal[:3]) > 0.015:
             yield from _put(panda, "object1", goal[:3], pace)
         yield from _put(panda, "object2", goal[3:], pace)
 
 
-def _free_place(goal: Vector, first: Vector) -> Vector:
-    """A place on the table, far from both."""
-    corners = [np.array([x, y, LOW]) for x in (-0.12, 0.12) for y in (-0.12, 0.12)]
-    return max(corners, key=lambda at: min(np.linalg.norm(at[:2] - goal[:2]), np.linalg.norm(at[:2] - first[:2])))
+def _free_place(goal: Vector, first: Vector, second: Vector) -> Vector:
+    """The nearest place on the table for the second object that is far from the first and from the goal."""
+    places = [np.array([x, y, LOW]) for x in FREE_PLACES for y in FREE_PLACES]
+    free = [at for at in places if min(np.linalg.norm(at[:2] - other[:2]) for other in (goal, first)) > 0.1]
+    return min(free, key=lambda at: float(np.linalg.norm(at[:2] - second[:2])))
+
+
+def _flip(panda: Panda, room: float) -> Iterator[Wish | NDArray[np.float32]]:
+    """Pick the cube up and turn it in the air."""
+    yield from _grasp(panda, "object", 0.045)
+    yield from _bring(panda, "object", lambda at: np.array([at[0], at[1], LIFTED]), REACH, tolerance=0.03)
+    yield from flipping.turn(panda, room)
 
 
 CONTROLLERS: dict[str, tuple[Controller, tuple[float, ...]]] = {
     "Reach": (_reach, (REACH,)),
     "Push": (_push, (0.018, 0.014, 0.025, 0.01)),
     "PickAndPlace": (_pick_and_place, (0.03, 0.02, 0.045)),
+    "Flip": (_flip, (1.0, 1.7, 5.0)),
     "Stack": (_stack, (0.03, 0.04, 0.02, 0.05)),
 }
 """For each kind who acts, and the paces, metres a step, at which it is tried."""
