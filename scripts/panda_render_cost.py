@@ -25,8 +25,8 @@ ENV = "PandaPush-v3"
 SIZES = (84, 128, 256)
 
 
-def bare(size: int, views: str) -> Callable[[], Any]:
-    env = panda.make(Task(ENV, "panda", settings={"size": size, "views": views}))
+def bare(**settings: Any) -> Callable[[], Any]:
+    env = panda.make(Task(ENV, "panda", settings=settings))
     env.reset(seed=0)
     return lambda: panda.scene(env)
 
@@ -68,8 +68,10 @@ def main() -> None:
     for size in SIZES:
         drawings[f"{size} stock"] = stock(size, shadow=True)
         drawings[f"{size} stock, no shadow"] = stock(size, shadow=False)
-        drawings[f"{size} one view"] = bare(size, "front")
-        drawings[f"{size} two views"] = bare(size, "front and side")
+        drawings[f"{size} one view"] = bare(size=size, views="front")
+        drawings[f"{size} two views"] = bare(size=size)
+        drawings[f"{size} shadows"] = bare(size=size, shadows=True)
+        drawings[f"{size} meshes"] = bare(size=size, arm="stock meshes")
     found = milliseconds(drawings, options.repeats)
     installed = ", ".join(f"{name} {version}" for name, version in panda.versions().items() if name != "simulator")
     lines = [
@@ -80,16 +82,18 @@ def main() -> None:
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores; {installed}. {ENV}; medians of CPU",
         f"time in ms, other work beside. A step without a picture: {found['step']:.1f} ms.",
         "",
-        "| pixels a view | stock render | no shadow | one view | two views | stock / two views | two views / step |",
-        "|---|---|---|---|---|---|---|",
+        "| pixels a view | stock render | no shadow | one view | two views | with shadows | with the stock arm "
+        "| stock / two views | two views / step |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for size in SIZES:
-        whole, plain, one, two = (
-            found[f"{size} {name}"] for name in ("stock", "stock, no shadow", "one view", "two views")
+        whole, plain, one, two, shadows, meshes = (
+            found[f"{size} {name}"]
+            for name in ("stock", "stock, no shadow", "one view", "two views", "shadows", "meshes")
         )
         lines.append(
-            f"| {size} | {whole:.1f} | {plain:.1f} | {one:.2f} | {two:.2f} | {whole / two:.0f} | "
-            f"{two / found['step']:.2f} |"
+            f"| {size} | {whole:.1f} | {plain:.1f} | {one:.2f} | {two:.2f} | {shadows:.1f} | {meshes:.1f} | "
+            f"{whole / two:.0f} | {two / found['step']:.2f} |"
         )
     print("\n".join(lines))
     if options.out:

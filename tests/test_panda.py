@@ -1,6 +1,8 @@
 """panda-gym: repeatable, drawn for checkers, and solved by scripted experts."""
 
 import itertools
+import subprocess
+import sys
 from typing import Any
 
 import cv2
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from vlmcar_core.envs import panda
 from vlmcar_core.envs._bullet import pybullet
-from vlmcar_core.envs._camera import FAR, NEAR
+from vlmcar_core.envs._camera import FAR, NEAR, View
 from vlmcar_core.envs.panda.drawing import SEES, VIEWS
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Task
@@ -44,9 +46,33 @@ def test_every_environment_can_be_made_acted_in_and_drawn() -> None:
         env = made(task.env_id, size=64)
         env.reset(seed=0)
         env.step(env.action_space.sample())
-        assert panda.scene(env).shape == (64, 130, 3) and panda.steps_limit(env) in (50, 100)
+        wider = 26 if "Slide" in task.env_id else 0
+        assert panda.scene(env).shape == (64, 130 + wider, 3)
+        assert panda.steps_limit(env) == (100 if "Stack" in task.env_id else 50)
         assert panda.facts(env)
         env.close()
+
+
+@pytest.mark.parametrize("kind", ["Push", "PickAndPlace", "Slide", "Stack", "Flip"])
+def test_a_plan_holds_in_an_environment_that_was_used(kind: str) -> None:
+    """Bit for bit: what a twin went through happens again after other episodes with contacts."""
+    env_id = "PandaFlipJoints-v3" if kind == "Flip" else f"Panda{kind}-v3"
+    used, fresh = made(env_id, size=64), made(env_id, size=64)
+    planned = []
+    for seed in (11, 12):
+        used.reset(seed=seed)
+        planned.append(panda.expert(used))
+        acted(used, planned[-1])
+    for seed, actions in zip((11, 12), planned, strict=True):
+        used.reset(seed=seed)
+        fresh.reset(seed=seed)
+        for action in actions:
+            one, other = used.step(action), fresh.step(action)
+            assert all(np.array_equal(one[0][name], other[0][name]) for name in one[0]) and one[1:4] == other[1:4]
+            assert panda.facts(used) == panda.facts(fresh)
+        assert other[2] and np.array_equal(panda.scene(used), panda.scene(fresh))
+    used.close()
+    fresh.close()
 
 
 @pytest.mark.parametrize("kind", ["Push", "PickAndPlace", "Slide", "Stack", "Flip"])
@@ -125,12 +151,51 @@ def test_what_is_drawn_is_where_the_simulator_has_it() -> None:
 
 def projected(name: str, at: NDArray[np.float64]) -> tuple[int, int]:
     """The pixel (x, y) of a point, by the camera's own matrices."""
-    view = VIEWS[SEES["PickAndPlace"]][name]
-    look = pybullet.computeViewMatrixFromYawPitchRoll(view.target, view.distance, view.yaw, view.pitch, 0.0, 2)
-    lens = pybullet.computeProjectionMatrixFOV(view.field, 1.0, NEAR, FAR)
-    clip = np.reshape(lens, (4, 4)).T @ np.reshape(look, (4, 4)).T @ np.append(at, 1.0)
-    across, up = clip[:2] / clip[3]
+    across, up = on_screen(VIEWS[SEES["PickAndPlace"]][name], at)
     return int((across + 1) / 2 * 128), int((1 - up) / 2 * 128)
+
+
+def on_screen(view: View, at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Across and up, each in [-1, 1] where it is in the picture."""
+    look = pybullet.computeViewMatrixFromYawPitchRoll(view.target, view.distance, view.yaw, view.pitch, 0.0, 2)
+    lens = pybullet.computeProjectionMatrixFOV(view.field, view.aspect, NEAR, FAR)
+    clip = np.reshape(lens, (4, 4)).T @ np.reshape(look, (4, 4)).T @ np.append(at, 1.0)
+    return np.asarray(clip[:2] / clip[3])
+
+
+@pytest.mark.parametrize("kind", panda.KINDS)
+def test_wherever_objects_and_targets_are_put_every_view_shows_them(kind: str) -> None:
+    env = made(f"Panda{kind}-v3")
+    inner = panda_of(env)
+    for seed in range(40):
+        env.reset(seed=seed)
+        places = [inner.place(name) for name in inner.objects]
+        if kind != "Flip":  # its goal is a rotation
+            places += list(np.reshape(inner.goal, (-1, 3)))
+        for view, place in itertools.product(VIEWS[SEES[kind]].values(), places):
+            assert np.abs(on_screen(view, place)).max() < 0.93
+    env.close()
+
+
+def test_the_drawn_table_ends_where_the_real_one_does() -> None:
+    def seen_at(kind: str, x: float, y: float) -> tuple[int, ...]:
+        env = made(f"Panda{kind}-v3", views="overhead", arm="hidden", zoom=0.5, ambient=1.0)
+        env.reset(seed=0)
+        inner = panda_of(env)
+        for name in inner.objects:
+            inner.stock.sim.set_base_pose(name, np.array([0.0, 0.0, -1.0]), np.array([0.0, 0.0, 0.0, 1.0]))
+        stock = VIEWS[SEES[kind]]["overhead"]
+        field = 2 * np.degrees(np.arctan(np.tan(np.radians(stock.field) / 2) * 2))
+        wide = View(stock.target, stock.distance, stock.yaw, stock.pitch, float(field))
+        across, up = on_screen(wide, np.array([x, y, 0.0]))
+        pixel = panda.scene(env)[int((1 - up) * 64), int((across + 1) * 64)]
+        env.close()
+        return tuple(pixel.tolist())
+
+    on_table, on_floor = seen_at("Push", -0.2, 0.3), seen_at("Push", 0.3, 0.3)
+    assert on_table != on_floor
+    assert seen_at("Push", 0.23, 0.3) == on_table and seen_at("Push", -0.2, 0.38) == on_floor
+    assert seen_at("Slide", 0.57, 0.3) == on_table and seen_at("Slide", 0.63, 0.3) == on_floor
 
 
 def panda_of(env: gym.Env[Any, Any]) -> Any:
@@ -153,14 +218,19 @@ def test_settings_change_the_picture_as_they_say() -> None:
     assert shown(views="overhead", size=84).shape == (84, 84, 3)
     assert mask(shown(zoom=1.5), "green").sum() > 1.5 * mask(plain, "green").sum()
     assert not np.array_equal(shown(shadows=True), plain)
-    assert len(np.unique(shown(ambient=1.0, arm=False).reshape(-1, 3), axis=0)) < len(
-        np.unique(plain.reshape(-1, 3), axis=0)
-    )
-    bare = shown(arm=False)
-    assert mask(bare, "red").sum() >= mask(plain, "red").sum() > 0 and not np.array_equal(bare, plain)
+    bare, real = shown(arm="hidden"), shown(arm="stock meshes")
+    assert colours(shown(ambient=1.0, arm="hidden")) < colours(bare) < colours(plain) < colours(real)
+    assert mask(bare, "red").sum() >= mask(plain, "red").sum() > 0
+    assert mask(real, "red").sum() > 0, "whatever draws the arm, its fingers are red"
 
 
-@pytest.mark.parametrize("settings", [{"size": 10}, {"views": "below"}, {"zoom": 0.0}, {"shadows": 1}, {"ambient": 2}])
+def colours(frame: NDArray[np.uint8]) -> int:
+    return len(np.unique(frame.reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"size": 10}, {"views": "below"}, {"zoom": 0.0}, {"shadows": 1}, {"ambient": 2}, {"arm": "cubist"}]
+)
 def test_a_bad_setting_is_refused_by_name_and_value(settings: dict[str, Any]) -> None:
     ((name, value),) = settings.items()
     with pytest.raises(BadInput, match=rf"{name}.*{value!r}"):
@@ -171,7 +241,8 @@ def test_a_bad_setting_is_refused_by_name_and_value(settings: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "env_id",
-    ["PandaReach-v3", "PandaPush-v3", "PandaPushJoints-v3", "PandaPickAndPlace-v3", "PandaSlide-v3", "PandaStack-v3"],
+    [f"Panda{kind}-v3" for kind in ("Reach", "Push", "PickAndPlace", "Slide", "Stack")]
+    + [f"Panda{kind}Joints-v3" for kind in ("Push", "PickAndPlace", "Slide", "Stack", "Flip")],
 )
 def test_the_expert_succeeds_and_its_plan_can_be_repeated(env_id: str) -> None:
     env = made(env_id)
@@ -214,6 +285,20 @@ def test_the_policys_view_is_the_goals_view_flattened() -> None:
     env.close()
 
 
+def test_nothing_is_printed() -> None:
+    source = """
+from vlmcar_core.envs import panda
+from vlmcar_core.types import Task
+env = panda.make(Task("PandaPushJoints-v3", "panda", settings={"arm": "stock meshes", "size": 64}))
+env.reset(seed=0)
+panda.scene(env)
+panda.expert(env)
+env.close()
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
+
+
 def test_closing_leaves_no_simulation_behind() -> None:
     def connected() -> int:
         return sum(pybullet.isConnected(client) for client in range(50))
@@ -234,3 +319,55 @@ def test_without_a_seed_every_episode_differs_and_can_still_be_planned() -> None
     assert all(not np.array_equal(one, other) for one, other in itertools.combinations(goals, 2))
     assert acted(env, panda.expert(env))[-1][2]
     env.close()
+
+
+def test_two_copies_that_were_given_no_seed_differ() -> None:
+    copies = [made("PandaReach-v3", size=64) for _ in range(2)]
+    one, other = (env.reset()[0]["desired_goal"] for env in copies)
+    assert not np.array_equal(one, other)
+    for env in copies:
+        env.close()
+
+
+def test_what_starts_solved_is_shown_by_no_expert() -> None:
+    env = made("PandaPush-v3")
+    seed = next(seed for seed in range(100) if env.reset(seed=seed)[1]["is_success"])
+    with pytest.raises(NoExpert, match=f"seed {seed}.*starts solved"):
+        panda.expert(env)
+    assert env.step(np.zeros(3, np.float32))[2]
+    env.close()
+
+
+def test_flip_is_solved_with_the_joints_only() -> None:
+    claims = {task.env_id: task.expert for task in panda.tasks() if "Flip" in task.env_id}
+    assert claims == {
+        "PandaFlip-v3": False,
+        "PandaFlipJoints-v3": True,
+        "PandaFlipDense-v3": False,
+        "PandaFlipJointsDense-v3": True,
+    }
+
+
+def test_the_arms_kinematics_are_the_simulators() -> None:
+    from vlmcar_core.envs.panda import flipping, motion
+
+    env = made("PandaFlipJoints-v3")
+    env.reset(seed=0)
+    inner = panda_of(env)
+    for _ in range(5):
+        env.step(env.action_space.sample())
+        places, turned = flipping.hand(motion.angles(inner)[None])
+        state = inner.client.getLinkState(inner.stock.sim._bodies_idx["panda"], 11, computeForwardKinematics=1)
+        assert np.allclose(places[0], state[4], atol=1e-5)
+        assert np.allclose(turned[0], flipping.rotation(np.array(state[5])), atol=1e-5)
+    env.close()
+
+
+def test_many_copies_live_side_by_side() -> None:
+    copies = [made("PandaPush-v3", size=64) for _ in range(12)]
+    for env in copies:
+        env.reset(seed=5)
+    frames = [panda.scene(env) for env in copies]
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
+    for env in copies:
+        env.close()

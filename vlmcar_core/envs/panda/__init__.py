@@ -32,8 +32,13 @@ SETTINGS = {
     "size": Setting("Height of a view, pixels", 128, 64, 512),
     "zoom": Setting("Zoom", 1.0, 0.5, 3.0, help="Above 1 the camera sees less, and that larger."),
     "ambient": Setting("Light from everywhere", 0.6, 0.0, 1.0, help="1 leaves no shading, 0 none but from the lamp."),
-    "shadows": Setting("Shadows", False, help="About twice as slow."),
-    "arm": Setting("Draw the arm", True, help="Without it only the fingers are drawn."),
+    "shadows": Setting("Shadows", False, help="About ten times as slow."),
+    "arm": Setting(
+        "The arm",
+        "low-polygon",
+        choices=("low-polygon", "stock meshes", "hidden"),
+        help="The stock meshes look real and take some twenty times as long; hidden, only the fingers are drawn.",
+    ),
 }
 
 KINDS = ("Reach", "Push", "PickAndPlace", "Slide", "Stack", "Flip")

@@ -7,22 +7,21 @@ arm's meshes have about a hundred thousand.
 """
 
 import itertools
-from collections.abc import Sequence
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.envs import _camera
-from vlmcar_core.envs._bullet import pybullet
+from vlmcar_core.envs._bullet import pybullet, quietly
 from vlmcar_core.envs._camera import Light, View
+from vlmcar_core.envs.panda import shapes
+from vlmcar_core.envs.panda.shapes import Colour
 from vlmcar_core.types import Frame
 
 if TYPE_CHECKING:
     from vlmcar_core.envs.panda.simulation import Panda
-
-Colour = tuple[float, float, float]
-"""RGB in [0, 1]."""
 
 RED, GREEN, BLUE = (0.9, 0.1, 0.1), (0.1, 0.9, 0.1), (0.1, 0.2, 0.9)
 YELLOW, MAGENTA = (0.95, 0.85, 0.05), (0.9, 0.1, 0.75)
@@ -33,7 +32,11 @@ TARGETS: dict[str, Colour] = {"target": YELLOW, "target1": YELLOW, "target2": MA
 FACES = (RED, GREEN, BLUE, YELLOW, MAGENTA, (0.1, 0.8, 0.85))
 
 FINGERS = (9, 10)
+FINGER_HALF, FINGER_AT = (0.011, 0.008, 0.027), (0.0, 0.0, 0.027)
 HAND = 8
+HAND_HALF, HAND_AT = (0.028, 0.06, 0.033), (0.0, 0.0, 0.033)
+"""Metres; the real one is 0.1 to each side, and from the side would hide its own fingers."""
+
 JOINTS = (0, 2, 3, 4, 6, HAND)
 """Links whose origins the arm's prisms join; the base comes before."""
 
@@ -41,25 +44,25 @@ BASE = (-0.6, 0.0, 0.0)
 THICK = (0.07, 0.06, 0.06, 0.055, 0.05, 0.045)
 """Radii of the prisms, metres."""
 
-FLIP_TARGET = (-0.05, 0.3, 0.05)
-"""Where the cube that shows Flip's goal is drawn, metres: beside where the other can be."""
-
-HAND_HALF = (0.028, 0.06, 0.033)
-"""Metres; the real one is 0.1 to each side, and from the side would hide its own fingers."""
+FLIP_TARGET, FLIP_TARGET_HALF = (0.2, 0.22, 0.055), 0.03
+"""Where, and half how large, the cube that shows Flip's goal is drawn, metres: beside where the other can be."""
 
 BALL = 0.014
 """The radius of a target in the air, metres: small, so that it does not hide what comes to it."""
 
-TABLE_HALF, TABLE_X = (0.5, 0.8, 0.2), -0.1
-"""Half its size and where its middle is, metres."""
+WIDTH, HEIGHT = 0.7, 0.4
+LENGTHS = {"Slide": (1.4, -0.1)}
+"""The table's size, metres; of it the length and where its middle is, as panda-gym has it, where it is not as usual."""
+
+USUAL = (1.1, -0.3)
 
 FALLEN, OUT_OF_SIGHT = -0.05, (0.0, 0.0, -50.0)
 """What is so far below the table's top, metres, fell off it and is not drawn."""
 
 VIEWS = {
     "table": {
-        "front": View((0.0, 0.0, 0.05), 1.0, 90, -18, 27),
-        "side": View((0.0, 0.0, 0.05), 1.0, 0, -12, 27),
+        "front": View((0.0, 0.0, 0.05), 1.0, 90, -18, 29),
+        "side": View((0.0, 0.0, 0.05), 1.0, 0, -12, 29),
         "overhead": View((0.0, 0.0, 0.0), 1.0, -90, -89.9, 27),
     },
     "air": {
@@ -69,15 +72,20 @@ VIEWS = {
     },
     "slide": {
         "front": View((0.2, 0.0, 0.03), 1.4, 90, -18, 30),
-        "side": View((0.2, 0.0, 0.03), 1.4, 0, -12, 30),
-        "overhead": View((0.2, 0.0, 0.0), 1.4, -90, -89.9, 30),
+        "side": View((0.21, 0.0, 0.03), 1.4, 0, -12, 26, aspect=1.4),
+        "overhead": View((0.21, 0.0, 0.0), 1.4, -90, -89.9, 34),
+    },
+    "turning": {
+        "front": View((0.0, 0.0, 0.16), 1.3, 90, -28, 30),
+        "side": View((0.0, 0.0, 0.16), 1.3, 0, -22, 30),
+        "overhead": View((0.0, 0.0, 0.1), 1.3, -90, -89.9, 32),
     },
 }
-"""By what must be seen: the table, the air above it too, or as far as Slide's puck goes.
+"""By what must be seen: the table, the air above it too, as far as Slide's puck goes, or where Flip's cube is turned.
 
 Front and side look from low down: the hand is wide, and what it pushes is hidden under it from higher up."""
 
-SEES = {"Reach": "air", "PickAndPlace": "air", "Push": "table", "Stack": "table", "Flip": "table", "Slide": "slide"}
+SEES = {"Reach": "air", "PickAndPlace": "air", "Push": "table", "Stack": "table", "Flip": "turning", "Slide": "slide"}
 
 
 class Drawing:
@@ -94,12 +102,12 @@ class Drawing:
         self._views = [_zoomed(VIEWS[SEES[kind]][name], settings["zoom"]) for name in settings["views"].split(" and ")]
         self._height = settings["size"]
         self._light = Light(settings["shadows"], settings["ambient"])
-        self._with_arm = settings["arm"]
+        self._arm_as: str = settings["arm"]
         self._bodies: dict[str, int] = {}
         self._arm: list[int] = []
+        self._stock_arm: int | None = None
         self._behind: list[Frame] = []
-        self._box(TABLE_HALF, (TABLE_X, 0.0, -TABLE_HALF[2]), TABLE)
-        self._box((3.0, 3.0, 0.05), (0.0, 0.0, -0.45), FLOOR)
+        self._furniture()
         if not self._light.shadows:
             self._behind = _camera.panels_of(self._client, self._views, self._height, self._light)
             pybullet.resetSimulation(physicsClientId=self._client)
@@ -109,18 +117,13 @@ class Drawing:
         if not self._bodies:
             self._build(panda)
         for name, body in self._bodies.items():
-            position, orientation = _pose(panda, name)
-            if self._kind == "Flip" and name == "target":
-                position = FLIP_TARGET
-            if name in TARGETS and self._flat:
-                position = (position[0], position[1], 0.0005)
-            if position[2] < FALLEN:
-                position = OUT_OF_SIGHT
-            self._put(body, position, orientation)
-        if self._with_arm:
+            shapes.put(self._client, body, *self._pose(panda, name))
+        if self._arm:
             points = _joints(panda)
             for body, (start, end) in zip(self._arm, itertools.pairwise(points), strict=True):
-                self._put(body, (start + end) / 2, _along(end - start))
+                shapes.put(self._client, body, (start + end) / 2, _along(end - start))
+        if self._stock_arm is not None:
+            self._copy_joints(panda, self._stock_arm)
         return _camera.picture(self._client, self._views, self._height, self._light, self._behind)
 
     def close(self) -> None:
@@ -132,122 +135,70 @@ class Drawing:
         """Whether targets lie on the table."""
         return self._kind in ("Push", "Slide")
 
+    def _furniture(self) -> None:
+        length, middle = LENGTHS.get(self._kind, USUAL)
+        table = shapes.box(self._client, (length / 2, WIDTH / 2, HEIGHT / 2), TABLE)
+        shapes.put(self._client, table, (middle, 0.0, -HEIGHT / 2))
+        floor = shapes.box(self._client, (3.0, 3.0, 0.05), FLOOR)
+        shapes.put(self._client, floor, (0.0, 0.0, -HEIGHT - 0.05))
+
     def _build(self, panda: "Panda") -> None:
         for name in (*OBJECTS, *TARGETS):
             if name in panda.stock.sim._bodies_idx:
                 self._bodies[name] = self._thing(name, panda)
+        if self._arm_as == "stock meshes":
+            self._stock_arm = self._load_arm()
+            return
         for finger in FINGERS:
-            self._bodies[f"link {finger}"] = self._box((0.011, 0.008, 0.027), (0, 0, 0), RED, (0, 0, 0.027))
-        if self._with_arm:
-            self._bodies[f"link {HAND}"] = self._box(HAND_HALF, (0, 0, 0), GREY, (0, 0, 0.033))
-            points = _joints(panda)
-            for number, (start, end) in enumerate(itertools.pairwise(points)):
-                colour = GREY if number % 2 else WHITE
-                self._arm.append(self._prism(THICK[number], float(np.linalg.norm(end - start)), colour))
+            self._bodies[f"link {finger}"] = shapes.box(self._client, FINGER_HALF, RED, FINGER_AT)
+        if self._arm_as == "low-polygon":
+            self._bodies[f"link {HAND}"] = shapes.box(self._client, HAND_HALF, GREY, HAND_AT)
+            for number, (start, end) in enumerate(itertools.pairwise(_joints(panda))):
+                length, colour = float(np.linalg.norm(end - start)), GREY if number % 2 else WHITE
+                self._arm.append(shapes.prism(self._client, THICK[number], length, colour))
 
     def _thing(self, name: str, panda: "Panda") -> int:
         if self._kind == "Flip":
-            return self._faces(0.02 if name == "object" else 0.03)
+            return shapes.faced_cube(self._client, 0.02 if name == "object" else FLIP_TARGET_HALF, FACES)
+        if name in TARGETS and self._flat:
+            return shapes.prism(self._client, panda.threshold, 0.001, TARGETS[name], 24)
         if name in TARGETS:
-            if self._flat:
-                return self._prism(panda.threshold, 0.001, TARGETS[name], 24)
-            return self._ball(BALL, TARGETS[name])
+            return shapes.ball(self._client, BALL, TARGETS[name])
         if self._kind == "Slide":
-            return self._prism(0.03, 0.03, OBJECTS[name], 16)
-        return self._box((0.02, 0.02, 0.02), (0, 0, 0), OBJECTS[name])
+            return shapes.prism(self._client, 0.03, 0.03, OBJECTS[name], 16)
+        return shapes.box(self._client, (0.02, 0.02, 0.02), OBJECTS[name])
 
-    def _box(
-        self, half: Sequence[float], at: Sequence[float], colour: Colour, offset: Sequence[float] = (0, 0, 0)
-    ) -> int:
-        shape = pybullet.createVisualShape(
-            pybullet.GEOM_BOX,
-            halfExtents=half,
-            rgbaColor=(*colour, 1),
-            visualFramePosition=offset,
-            physicsClientId=self._client,
-        )
-        return self._body(shape, at)
+    def _load_arm(self) -> int:
+        """panda-gym's own arm, its fingers red."""
+        with quietly():
+            file = resources.files("pybullet_data") / "franka_panda" / "panda.urdf"
+            arm = int(pybullet.loadURDF(str(file), BASE, useFixedBase=True, physicsClientId=self._client))
+        for finger in FINGERS:
+            pybullet.changeVisualShape(arm, finger, rgbaColor=(*RED, 1), physicsClientId=self._client)
+        return arm
 
-    def _faces(self, half: float) -> int:
-        """A cube whose six faces differ in colour."""
-        plate, offset = half * 0.999, half
-        axes = np.concatenate([np.eye(3), -np.eye(3)])
-        shape = pybullet.createVisualShapeArray(
-            shapeTypes=[pybullet.GEOM_BOX] * 6,
-            halfExtents=[list(np.where(np.abs(axis) > 0, 0.0005, plate)) for axis in axes],
-            rgbaColors=[(*colour, 1) for colour in FACES],
-            visualFramePositions=[list(axis * offset) for axis in axes],
-            physicsClientId=self._client,
-        )
-        return self._body(shape, (0, 0, 0))
+    def _copy_joints(self, panda: "Panda", arm: int) -> None:
+        for joint in (*range(7), *FINGERS):
+            angle = panda.stock.robot.get_joint_angle(joint)
+            pybullet.resetJointState(arm, joint, angle, physicsClientId=self._client)
 
-    def _prism(self, radius: float, length: float, colour: Colour, corners: int = 8) -> int:
-        """Along z, about its middle."""
-        angles = np.arange(corners) * 2 * np.pi / corners
-        ring = np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
-        ends = [np.column_stack([ring, np.full(corners, z)]) for z in (-length / 2, length / 2)]
-        vertices, faces = np.concatenate(ends), []
-        for one in range(corners):
-            other = (one + 1) % corners
-            faces += [(one, other, corners + other), (one, corners + other, corners + one)]
-        for one in range(1, corners - 1):
-            faces += [(0, one + 1, one), (corners, corners + one, corners + one + 1)]
-        return self._mesh(vertices, faces, colour)
-
-    def _ball(self, radius: float, colour: Colour, bands: int = 8) -> int:
-        """As many bands around as twice from pole to pole."""
-        polar = np.linspace(0, np.pi, bands + 1)
-        around = np.arange(2 * bands) * np.pi / bands
-        vertices = np.array(
-            [
-                (radius * np.sin(p) * np.cos(a), radius * np.sin(p) * np.sin(a), radius * np.cos(p))
-                for p in polar
-                for a in around
-            ]
-        )
-        faces = []
-        for row in range(bands):
-            for column in range(2 * bands):
-                one, beside = row * 2 * bands + column, row * 2 * bands + (column + 1) % (2 * bands)
-                below, across = one + 2 * bands, beside + 2 * bands
-                faces += [(one, below, across), (one, across, beside)]
-        return self._mesh(vertices, faces, colour)
-
-    def _mesh(self, vertices: NDArray[np.float64], faces: list[tuple[int, int, int]], colour: Colour) -> int:
-        """Every face has corners of its own, so that it is shaded flat."""
-        corners = vertices[np.array(faces)]
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        shape = pybullet.createVisualShape(
-            pybullet.GEOM_MESH,
-            vertices=corners.reshape(-1, 3).tolist(),
-            indices=list(range(3 * len(faces))),
-            normals=np.repeat(normals, 3, axis=0).tolist(),
-            rgbaColor=(*colour, 1),
-            physicsClientId=self._client,
-        )
-        return self._body(shape, (0, 0, 0))
-
-    def _body(self, shape: int, at: Sequence[float]) -> int:
-        return int(pybullet.createMultiBody(baseVisualShapeIndex=shape, basePosition=at, physicsClientId=self._client))
-
-    def _put(self, body: int, position: Any, orientation: Any) -> None:
-        pybullet.resetBasePositionAndOrientation(body, position, orientation, physicsClientId=self._client)
+    def _pose(self, panda: "Panda", name: str) -> tuple[Any, Any]:
+        """Where a body or a link of the arm is to be drawn: metres, and a quaternion x, y, z, w."""
+        bodies = panda.stock.sim._bodies_idx
+        if name.startswith("link "):
+            state = panda.client.getLinkState(bodies["panda"], int(name.removeprefix("link ")))
+            return state[4], state[5]
+        position, orientation = panda.client.getBasePositionAndOrientation(bodies[name])
+        if name in TARGETS and self._kind == "Flip":
+            return FLIP_TARGET, orientation
+        if name in TARGETS and self._flat:
+            return (position[0], position[1], 0.0005), orientation
+        return (OUT_OF_SIGHT if position[2] < FALLEN else position), orientation
 
 
 def _zoomed(view: View, zoom: float) -> View:
     field = 2 * np.degrees(np.arctan(np.tan(np.radians(view.field) / 2) / zoom))
     return View(view.target, view.distance, view.yaw, view.pitch, float(field), view.aspect)
-
-
-def _pose(panda: "Panda", name: str) -> tuple[Any, Any]:
-    """Where a body or a link of the arm is: metres, and a quaternion x, y, z, w."""
-    bodies = panda.stock.sim._bodies_idx
-    if name.startswith("link "):
-        state = panda.client.getLinkState(bodies["panda"], int(name.removeprefix("link ")))
-        return state[4], state[5]
-    position, orientation = panda.client.getBasePositionAndOrientation(bodies[name])
-    return position, orientation
 
 
 def _joints(panda: "Panda") -> list[NDArray[np.float64]]:
