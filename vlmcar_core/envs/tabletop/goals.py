@@ -4,6 +4,7 @@ A task builds its things on an empty table, scores what it sees, and knows what 
 colours, the letter) comes from `wish`, how things lie from `chance`; both are NumPy generators.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,7 +44,7 @@ class Thing:
     """Half its width, depth and height in its own axes, metres; of a container, of its inside."""
 
 
-class Goal:
+class Goal(ABC):
     """A task. Its things are in the order of their roles, those of one role in the order in which they were made."""
 
     limit: ClassVar[int]
@@ -65,16 +66,17 @@ class Goal:
         self.build()
         self.things.sort(key=lambda thing: ROLES.index(thing.role))
 
+    @abstractmethod
     def build(self) -> None:
-        raise NotImplementedError
+        """Put the things on the table."""
 
+    @abstractmethod
     def score(self) -> float:
         """How much is done, in [0, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def next_move(self) -> Move | None:
         """What the oracle does now; None where it knows nothing to do."""
-        raise NotImplementedError
 
     @property
     def wanted(self) -> list[Thing]:
