@@ -4,8 +4,10 @@ Makes a session in a temporary folder with the built-in proposer, verifies it, t
 reward (sparse) and on the checkers' beside it (dense), several seeds each, with the program's default settings where
 none are given.
 
-    python scripts/dense_vs_sparse.py --env MiniGrid-DoorKey-6x6-v0 --seeds 3 --steps 150000 --out docs/table.md
-    python scripts/dense_vs_sparse.py --env PandaReach-v3 --seeds 3 --steps 4000 --scale 10 --out docs/table.md
+    python scripts/dense_vs_sparse.py --env MiniGrid-DoorKey-6x6-v0 --seeds 3 --steps 150000 --out docs/results.md
+    python scripts/dense_vs_sparse.py --env PandaReach-v3 --seeds 3 --steps 4000 --scale 10 --out docs/results.md
+
+The file keeps a section for each environment; the one that was run is replaced.
 """
 
 import argparse
@@ -20,6 +22,20 @@ from pathlib import Path
 from vlmcar_core import jobs, pipeline, runs, verdicts
 from vlmcar_core.files import write_text
 
+HEAD = """# Sparse against dense
+
+Made by `scripts/dense_vs_sparse.py`; each section names its command.
+"""
+
+
+def with_section(document: str, section: str) -> str:
+    """A document of `## ` sections with one more, in place of the one that has its heading."""
+    head, *sections = document.split("\n## ")
+    kept = {text.partition("\n")[0]: text.strip() for text in sections}
+    name, _, body = section.removeprefix("## ").partition("\n")
+    kept[name] = f"{name}\n\n{body.strip()}"
+    return "\n\n## ".join([head.strip(), *kept.values()]) + "\n"
+
 
 def prepared(root: Path, env_id: str):
     session = pipeline.create_from_env(root, "measured", env_id)
@@ -30,7 +46,10 @@ def prepared(root: Path, env_id: str):
 
 
 def row(run: runs.Run) -> str:
-    found = runs.summary(runs.read_evaluations(run.folder))
+    evaluations = runs.read_evaluations(run.folder)
+    found = runs.summary(evaluations)
+    rates = [each["successes"] / each["episodes"] for each in evaluations]
+    mean = f"{sum(rates) / len(rates):.0%}" if rates else "-"
     learned = f"{found.steps_to_learned:,}" if found.steps_to_learned is not None else "never"
     final = f"{found.final_success:.0%} of {found.episodes}" if found.final_success is not None else "-"
     rows = runs.read_progress(run.folder)
@@ -40,7 +59,7 @@ def row(run: runs.Run) -> str:
     speed = rows[-1]["steps_per_second"] if rows else 0.0
     remembered = run.job.result.get("remembered")
     memory = f"{remembered:.1%}" if remembered is not None else "-"
-    cells = (run.config.reward, run.config.seed, learned, soon, final, f"{minutes:.1f}", f"{speed:.0f}", memory)
+    cells = (run.config.reward, run.config.seed, learned, soon, final, mean, f"{minutes:.1f}", f"{speed:.0f}", memory)
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
@@ -54,7 +73,7 @@ def main() -> None:
     )
     parser.add_argument("--trainer", help="what fits the environment's actions, if not given")
     parser.add_argument("--settings", type=json.loads, default={}, help="of the trainer, a JSON object")
-    parser.add_argument("--out", type=Path, help="also write the table there")
+    parser.add_argument("--out", type=Path, help="also put the section into this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         session, verdict = prepared(Path(folder), options.env)
@@ -77,7 +96,7 @@ def main() -> None:
         asked += f" --trainer {options.trainer}" if options.trainer else ""
         asked += f" --settings '{json.dumps(options.settings)}'" if options.settings else ""
         lines = [
-            f"# Sparse against dense, {options.env}",
+            f"## {options.env}",
             "",
             f"`python scripts/dense_vs_sparse.py --env {options.env} --seeds {options.seeds} "
             f"--steps {options.steps}{asked}`",
@@ -88,15 +107,15 @@ def main() -> None:
             "",
             "Success is the environment's own, in 20 episodes on seeds that training does not use, 20 times a run.",
             "",
-            "| reward | seed | steps to 80 % success | minutes to it | final success | minutes in all | steps a second "
-            "| answers remembered |",
-            "|---|---|---|---|---|---|---|---|",
+            "| reward | seed | steps to 80 % success | minutes to it | final success | mean of all evaluations "
+            "| minutes in all | steps a second | answers remembered |",
+            "|---|---|---|---|---|---|---|---|---|",
             *(row(run) for run in listed),
         ]
     text = "\n".join(lines) + "\n"
     print(text)
     if options.out:
-        write_text(options.out, text)
+        write_text(options.out, with_section(options.out.read_text() if options.out.exists() else HEAD, text))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The trainers' settings, apart from the trainers so that a page can show them without importing torch.
 
 PPO: the values that minigrid's own starter examples train with (16 copies, 128 steps each, learning rate 1e-3),
-with SB3's names; checked here on DoorKey-6x6 (docs/dense_vs_sparse_6x6.md).
+with SB3's names; checked here on DoorKey-6x6 (docs/results.md).
 
 SAC and TQC: near to what RL Baselines3 Zoo trains panda-gym with (learning rate 1e-3, gamma 0.95, tau 0.05, 4 goals
 in hindsight), but smaller batches and networks, which two cores can carry.
