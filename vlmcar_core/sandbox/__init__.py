@@ -1,17 +1,16 @@
-"""The contained processes in which checkers run, one for each; nothing else here parses or executes a checker.
+"""Sealed processes in which checkers run, one for each; nothing else here parses or executes a checker.
 
     with CheckerProcess(checkers, Limits(seconds=1.0)) as process:
         outcomes = process.run("pick-up-the-key", initial, frames)
 
 A checker's fault is an `Outcome`; only our own machinery's fault is raised, as `SandboxError`.
 
-What contains it: a process of its own with a minimal environment (no keys, no home) and an empty working folder;
-no new file, socket or pipe can be opened once it is loaded (NOFILE), no file can grow (FSIZE), no core dump;
-bounded memory (AS) and time; a static gate that refuses what a checker never needs. It ends when we end.
+    app ──► zygote: the libraries, no secret, no checker ──fork──► worker: sealed, then one checker's source
+      └──────────────── a socket, frames in memory that it can only read ───────────┘
 
-What does not yet: system calls are not filtered, so code that gets past the gate and the limits runs with the
-rights of the person who started it, and a list or dictionary at module level can keep state. It contains
-accidents, not malice.
+What contains it is the operating system (`inside/seal.py`): system calls denied by default, no descriptor but the
+channel, bounded memory and time, another user where we are root. The static gate (`inside/gate.py`) explains and
+keeps honest mistakes out; it is not a boundary. The zygote and the workers end when the app does.
 """
 
 from vlmcar_core.sandbox.diagnosis import diagnose

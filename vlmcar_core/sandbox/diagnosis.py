@@ -6,11 +6,11 @@ Even parsing happens in a child process: source that is made to crash a parser m
 import atexit
 import threading
 
-from vlmcar_core.sandbox.process import Limits, _Child, _Gone
+from vlmcar_core.sandbox.process import Limits, Worker, _Gone
 from vlmcar_core.types import Diagnostic
 
 _lock = threading.Lock()
-_shared: _Child | None = None
+_shared: Worker | None = None
 
 
 def diagnose(source: str) -> list[Diagnostic]:
@@ -22,8 +22,7 @@ def diagnose(source: str) -> list[Diagnostic]:
     global _shared
     with _lock:
         if _shared is None:
-            _shared = _Child(Limits())
-            _shared.start(skimage=False)
+            _shared = Worker(Limits())
             atexit.register(_close)
         try:
             found = _shared.diagnose(source)
@@ -37,6 +36,6 @@ def diagnose(source: str) -> list[Diagnostic]:
 def _close() -> None:
     global _shared
     if _shared is not None:
-        _shared.kill()
+        _shared.end()
         _shared = None
         atexit.unregister(_close)

@@ -1,37 +1,37 @@
-"""The parent's side of the contained process: start it, feed it frames, judge its silence, start it again."""
+"""The app's side of a worker: sends it frames, waits for its answers, ends it where it must, and starts it again."""
 
 import contextlib
-import fcntl
 import json
-import os
-import select
-import shutil
+import socket
 import struct
-import subprocess
-import sys
-import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from vlmcar_core.errors import SandboxError, UnknownName
+from vlmcar_core.sandbox import trust
+from vlmcar_core.sandbox.forking import ZYGOTE
+from vlmcar_core.sandbox.inside import wire
+from vlmcar_core.sandbox.inside.worker import Order
 from vlmcar_core.types import Checker, Frame, Frames, Inspection, Outcome, Seen
 
-HEADER = struct.Struct("<II")
-CHILD = Path(__file__).with_name("child.py")
-BATCH = 64
-SLOTS = 64
 KILLS = 3
-PIPE_BYTES = 1 << 20
-START_SECONDS = 60.0
-ANSWER_LIMIT_BYTES = 256 * 1024 * 1024
+INITIALS = 32
+"""Initial frames that a worker keeps."""
+USUAL_FRAME_BYTES = 1 << 20
+"""Room is made for frames of this size at first; it is taken only where it is used."""
+FRAMES_BYTES = 64 << 20
+"""For the frames of one message, unless a single frame is larger."""
+SEAL_SECONDS = 60.0
+LOOK_MICROSECONDS = 50_000
+SIGSYS = 31
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Limits:
     """What one checker may use."""
 
     seconds: float = 1.0
-    """CPU time of one call. After twice that, or ten times that of the clock on the wall, the process is killed."""
+    """CPU time of one call. After twice that, or ten times that of the clock on the wall, its process is ended."""
 
     memory_bytes: int = 512 * 1024 * 1024
     """Address space beyond what the libraries take."""
@@ -47,9 +47,12 @@ class Limits:
     output_chars: int = 4000
     """What it prints beyond this is dropped."""
 
+    gate: bool = True
+    """Refuse what the static gate refuses. The seal holds without it; the tests of the seal switch it off."""
+
 
 class _Gone(Exception):
-    """The child ended, or had to be ended: the outcome for what it was doing."""
+    """The worker ended, or had to be ended: the outcome for what it was doing."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.message)
@@ -57,14 +60,14 @@ class _Gone(Exception):
 
 
 class CheckerProcess:
-    """Contained processes for some checkers, one each, so that none can change what another answers; for one thread
-    at a time.
+    """Sealed workers for some checkers, one each, so that none can change what another answers; for one thread at a
+    time.
 
-    A checker's process is started at the first question to it, and started again after it had to be killed. A
-    checker for which that happened three times is `disabled` and not asked any more.
+    A checker's worker is started at the first question to it, and started again after it had to be killed. A checker
+    for which that happened three times is `disabled` and not asked any more.
 
     Raises:
-        SandboxError: by any method, where our own machinery fails.
+        SandboxError: by any method, where our own machinery fails, or cannot seal a worker on this machine.
         UnknownName: by any method, for a key that no checker has.
     """
 
@@ -72,7 +75,7 @@ class CheckerProcess:
         self._sources = {checker.key: checker.source for checker in checkers}
         self._limits = limits
         self._kills = dict.fromkeys(self._sources, 0)
-        self._children: dict[str, _Child] = {}
+        self._workers: dict[str, Worker] = {}
 
     def __enter__(self) -> "CheckerProcess":
         return self
@@ -83,14 +86,14 @@ class CheckerProcess:
         self.close()
 
     def close(self) -> None:
-        """End the processes; they may be used again afterwards."""
-        while self._children:
-            self._children.popitem()[1].kill()
+        """End the workers; they may be used again afterwards."""
+        while self._workers:
+            self._workers.popitem()[1].end()
 
     def start(self, key: str) -> None:
-        """Start a checker's process now rather than at the first question; what goes wrong is met at that question."""
+        """Start a checker's worker now rather than at the first question; what goes wrong is met at that question."""
         with contextlib.suppress(_Gone):
-            self._started(key)
+            self._started(key, USUAL_FRAME_BYTES)
 
     def run(self, key: str, initial: Frame, frames: Frames) -> list[Outcome]:
         """One outcome per frame.
@@ -106,9 +109,8 @@ class CheckerProcess:
                 rest = len(frames) - len(outcomes)
                 message = f"not asked any more: its process had to be ended {KILLS} times"
                 return [*outcomes, *[Outcome("disabled", None, message)] * rest]
-            batch = frames[len(outcomes) : len(outcomes) + BATCH]
             try:
-                self._started(key).run(key, initial, batch, outcomes)
+                self._started(key, initial.nbytes).run(initial, frames, outcomes)
             except _Gone as gone:
                 outcomes.append(self._killed(key, gone))
         return outcomes
@@ -116,181 +118,220 @@ class CheckerProcess:
     def inspect(self, key: str, initial: Frame, current: Frame) -> Inspection:
         """One frame looked at closely: the outcome, what was printed, what every `identify_*` found."""
         try:
-            return self._started(key).inspect(key, initial, current)
+            return self._started(key, initial.nbytes).inspect(initial, current)
         except _Gone as gone:
             return Inspection(self._killed(key, gone), "", (), ())
 
-    def _started(self, key: str) -> "_Child":
+    def _started(self, key: str, frame_bytes: int) -> "Worker":
         if key not in self._sources:
             raise UnknownName.among("checker", key, self._sources)
-        if key not in self._children:
-            child = _Child(self._limits)
-            self._children[key] = child
-            child.start(skimage="skimage" in self._sources[key])
-            child.load(key, self._sources[key])
-        return self._children[key]
+        worker = self._workers.get(key)
+        if worker is not None and worker.frame_bytes >= frame_bytes:
+            return worker
+        if worker is not None:
+            self._workers.pop(key).end()
+        source = self._sources[key]
+        worker = self._workers[key] = Worker(self._limits, frame_bytes, skimage="skimage" in source)
+        worker.load(key, source)
+        return worker
 
     def _killed(self, key: str, gone: _Gone) -> Outcome:
-        self._children.pop(key).kill()
+        if key in self._workers:
+            self._workers.pop(key).end()
         self._kills[key] += 1
         return gone.outcome
 
 
-class _Child:
-    """A running child process and the messages to and from it."""
+class Worker:
+    """A running worker and the messages to and from it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, frame_bytes: int = USUAL_FRAME_BYTES, skimage: bool = False) -> None:
         self._limits = limits
-        self._home = tempfile.mkdtemp(prefix="vlmcar-")
-        self._initials: OrderedDict[int, tuple[Frame, Frame]] = OrderedDict()
-        self._slots: dict[int, int] = {}
-        environment = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", str(CHILD)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=self._home,
-                env=environment,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            shutil.rmtree(self._home, ignore_errors=True)
-            raise SandboxError(f"the process for checkers could not be started: {error}") from error
+        self.frame_bytes = max(frame_bytes, USUAL_FRAME_BYTES)
+        self._batch = min(wire.BATCH, max(1, FRAMES_BYTES // self.frame_bytes))
+        self._kept = INITIALS if self.frame_bytes <= USUAL_FRAME_BYTES else 2
+        self._slots: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        order = Order(limits.seconds, limits.memory_bytes, limits.output_chars, limits.gate, trust.trusted(), skimage)
+        self._fork = ZYGOTE.fork(order, (self._kept + self._batch) * self.frame_bytes)
+        self._channel = self._fork.channel
+        # A wait that looks up now and then costs no more than one that does not.
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, LOOK_MICROSECONDS))
+        self._pixels = np.frombuffer(self._fork.frames, np.uint8)
+        self._values = np.frombuffer(self._fork.values, np.float64)
+        self.layers = self._sealed()
 
-        _widen(self._process.stdin)
-
-    def start(self, skimage: bool) -> None:
-        """Have the libraries loaded and the limits fall; what goes wrong here is our fault, not a checker's."""
-        request = {
-            "op": "start",
-            "skimage": skimage,
-            "seconds": self._limits.seconds,
-            "memory_bytes": self._limits.memory_bytes,
-            "output_chars": self._limits.output_chars,
-        }
+    def _sealed(self) -> tuple[str, ...]:
         try:
-            self._send(request)
-            self._receive(START_SECONDS)
+            answer, _ = self._answer(SEAL_SECONDS)
         except _Gone as gone:
+            self.end()
             raise SandboxError(f"the process for checkers did not start: {gone.outcome.message}") from gone
+        if "refused" in answer:
+            self.end()
+            raise SandboxError(trust.refusal(str(answer["refused"])[:500]))
+        return tuple(str(name) for name in answer.get("layers", ()))
 
     def load(self, key: str, source: str) -> None:
         """Run a checker's source; raises `_Gone` where that does not come to an end."""
-        self._send({"op": "load", "key": key, "source": source})
-        self._receive(factor=2.0)
+        self._send(wire.message(wire.LOAD, {"key": key, "source": source}))
+        self._answer(factor=2.0)
 
-    def run(self, key: str, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
-        """Append an outcome per frame; those that were known when the process went stay."""
-        slot = self._slot(initial)
-        self._send({"op": "run", "key": key, "slot": slot, "shape": list(frames.shape)}, np.ascontiguousarray(frames))
-        for _ in range(len(frames)):
-            answer, _payload = self._receive()
-            outcomes.append(_outcome(answer))
+    def run(self, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
+        """Append an outcome for every frame that has none yet; those that were known when the process went stay."""
+        first = self._keep(initial)
+        while len(outcomes) < len(frames):
+            part = frames[len(outcomes) : len(outcomes) + self._batch]
+            self._values[: len(part)] = np.nan
+            self._send(self._asking(wire.ASK, first, part))
+            faults: dict[int, Outcome] = {}
+            try:
+                self._wait(len(part), faults)
+            finally:
+                outcomes += _outcomes(self._values[: len(part)].copy(), faults)
 
-    def inspect(self, key: str, initial: Frame, current: Frame) -> Inspection:
-        slot = self._slot(initial)
-        self._send(
-            {"op": "inspect", "key": key, "slot": slot, "shape": list(current.shape)}, np.ascontiguousarray(current)
-        )
-        answer, payload = self._receive(factor=40)
+    def inspect(self, initial: Frame, current: Frame) -> Inspection:
+        self._send(self._asking(wire.INSPECT, self._keep(initial), current[None]))
+        answer, payload = self._answer(factor=40)
+        shape = current.shape[:2]
         try:
-            before, rest = _seen(answer["initial"], payload)
-            now, _ = _seen(answer["current"], rest)
-            return Inspection(_outcome(answer["outcome"]), str(answer["printed"]), before, now)
-        except (KeyError, TypeError, ValueError) as error:
-            raise SandboxError(f"the process for checkers gave an answer that makes no sense ({error})") from error
+            said = answer["outcome"]
+            outcome = Outcome("ok", _progress(said["value"])) if "value" in said else _fault(said)
+            before, rest = _seen(answer["initial"], payload, shape)
+            now, _ = _seen(answer["current"], rest, shape)
+            return Inspection(outcome, _text(answer["printed"], self._limits.output_chars), before, now)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _Gone(_nonsense(error)) from None
 
     def diagnose(self, source: str) -> list[dict[str, Any]]:
-        self._send({"op": "diagnose", "source": source})
-        return list(self._receive()[0]["findings"])
+        """The static gate's findings."""
+        self._send(wire.message(wire.DIAGNOSE, {"source": source}))
+        return list(self._answer(factor=4.0)[0]["findings"])
 
-    def kill(self) -> None:
-        """End the process and whatever it left; nothing stays behind."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+    def end(self) -> int | None:
+        """End the process, whatever it does; nothing stays behind. How it ended: minus the signal, or its code."""
+        self._fork.kill()
+        wire.readable(self._fork.handle, 5.0)
+        status = ZYGOTE.reap(self._fork.pid)
+        del self._pixels, self._values
+        self._slots.clear()
+        self._fork.close()
+        return status
 
-    def _slot(self, initial: Frame) -> int:
-        """Where the child keeps this initial frame; it is sent only once while it stays the same."""
+    def _keep(self, initial: Frame) -> int:
+        """Where the worker finds this initial frame; it is copied only once while it stays the same object."""
         identity = id(initial)
-        known = self._initials.get(identity)
-        if known is None or not np.array_equal(known[1], initial):
-            if len(self._initials) >= SLOTS and known is None:
-                oldest, _ = self._initials.popitem(last=False)
-                self._slots[identity] = self._slots.pop(oldest)
-            slot = self._slots.setdefault(identity, len(self._slots))
-            self._initials[identity] = (initial, initial.copy())
-            self._send({"op": "keep", "slot": slot, "shape": list(initial.shape)}, np.ascontiguousarray(initial))
-        self._initials.move_to_end(identity)
-        return self._slots[identity]
+        if identity not in self._slots:
+            slot = len(self._slots)
+            if slot >= self._kept:
+                _, (_, slot) = self._slots.popitem(last=False)
+            # Held here, so that no other frame can take its identity.
+            self._slots[identity] = (initial, slot)
+            self._put(slot * self.frame_bytes, initial)
+        self._slots.move_to_end(identity)
+        return self._slots[identity][1] * self.frame_bytes
 
-    def _send(self, request: dict[str, Any], payload: Frame | None = None) -> None:
-        text = json.dumps(request).encode()
-        data = b"" if payload is None else payload.data.cast("B")
-        assert self._process.stdin is not None
+    def _put(self, offset: int, frames: NDArray[np.uint8]) -> None:
+        if frames.dtype != np.uint8 or frames.shape[-1] != 3:
+            raise ValueError(f"frames are uint8 (…, H, W, 3), not {frames.dtype} {frames.shape}")
+        np.copyto(self._pixels[offset : offset + frames.nbytes].reshape(frames.shape), frames)
+
+    def _asking(self, operation: int, first: int, frames: Frames) -> bytes:
+        start = self._kept * self.frame_bytes
+        self._put(start, frames)
+        count, height, width, _ = frames.shape
+        return wire.message(operation, wire.RUN.pack(first, start, count, height, width))
+
+    def _send(self, data: bytes) -> None:
         try:
-            for part in (HEADER.pack(len(text), len(data)), text, data):
-                _write_all(self._process.stdin.fileno(), part)
+            self._channel.sendall(data)
         except OSError:
             raise _Gone(self._death()) from None
 
-    def _receive(self, seconds: float | None = None, factor: float = 1.0) -> tuple[dict[str, Any], bytes]:
-        """One message; `seconds` of waiting, or as long as the limits of one call allow times `factor`."""
-        text, payload = HEADER.unpack(self._read(HEADER.size, seconds, factor))
-        if text + payload > ANSWER_LIMIT_BYTES:
-            raise _Gone(Outcome("crash", None, "its process answered with more than may be"))
-        try:
-            answer = json.loads(self._read(text, seconds, factor))
-        except ValueError:
-            raise _Gone(Outcome("crash", None, "its process answered with what is no message")) from None
-        if not isinstance(answer, dict):
-            raise _Gone(Outcome("crash", None, "its process answered with what is no message"))
-        return answer, self._read(payload, seconds, factor)
+    def _wait(self, count: int, faults: dict[int, Outcome]) -> None:
+        """Until all frames of a message are answered; faults come as they happen."""
+        patience = _Patience(self._fork.pid, self._limits)
+        answered = 0
+        while True:
+            operation, text, _ = self._message(patience, lambda: int(np.isfinite(self._values[:count]).sum()))
+            if operation == wire.END:
+                return
+            if operation != wire.FAULT or answered >= count:
+                raise _Gone(_nonsense(f"operation {operation}"))
+            answered += 1
+            try:
+                faults[int(text["frame"])] = _fault(text)
+            except (KeyError, TypeError, ValueError) as error:
+                raise _Gone(_nonsense(error)) from None
 
-    def _read(self, size: int, seconds: float | None, factor: float) -> bytes:
-        assert self._process.stdout is not None
-        file, data = self._process.stdout.fileno(), b""
-        patience = _Patience(self._process.pid, self._limits, seconds, factor)
+    def _answer(self, seconds: float | None = None, factor: float = 1.0) -> tuple[dict[str, Any], bytes]:
+        """One answer; `seconds` of waiting, or as long as the limits of one call allow times `factor`."""
+        operation, text, payload = self._message(_Patience(self._fork.pid, self._limits, seconds, factor))
+        if operation != wire.ANSWER:
+            raise _Gone(_nonsense(f"operation {operation}"))
+        return text, payload
+
+    def _message(self, patience: "_Patience", progress: Any = None) -> tuple[int, dict[str, Any], bytes]:
+        operation, text, payload = wire.HEADER.unpack(self._read(wire.HEADER.size, patience, progress))
+        if text > wire.TEXT_LIMIT or payload > wire.PAYLOAD_LIMIT:
+            raise _Gone(Outcome("crash", None, "its process answered with more than may be"))
+        if not text:
+            return operation, {}, b""
+        try:
+            answer = json.loads(self._read(text, patience))
+        except (ValueError, RecursionError) as error:
+            raise _Gone(_nonsense(error)) from None
+        if not isinstance(answer, dict):
+            raise _Gone(_nonsense("no object"))
+        return operation, answer, self._read(payload, patience)
+
+    def _read(self, size: int, patience: "_Patience", progress: Any = None) -> bytes:
+        data = b""
         while len(data) < size:
-            ready, _, _ = select.select([file], [], [], 0.05)
-            if ready:
-                part = os.read(file, min(size - len(data), 1 << 20))
-                if not part:
-                    raise _Gone(self._death())
-                data += part
-            elif patience.over():
-                raise _Gone(Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended"))
+            try:
+                part = self._channel.recv(min(size - len(data), 1 << 20))
+            except BlockingIOError:
+                if patience.over(progress() if progress else 0):
+                    raise _Gone(
+                        Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended")
+                    ) from None
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                raise _Gone(self._death())
+            data += part
         return data
 
     def _death(self) -> Outcome:
-        try:
-            code = self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            code = 0
-        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return Outcome("crash", None, f"its process ended {how} while it ran")
+        """What to say of a process that ended by itself."""
+        status = ZYGOTE.reap(self._fork.pid) if wire.readable(self._fork.handle, 5.0) else None
+        if status == -SIGSYS:
+            return Outcome("denied", None, "its process was ended for a system call that only an attack makes")
+        how = "" if status is None else f" by signal {-status}" if status < 0 else f" with exit code {status}"
+        return Outcome("crash", None, f"its process ended{how} while it ran")
 
 
 class _Patience:
-    """How long one answer may take: by the child's own CPU clock, so that a busy machine gives no false alarm."""
+    """How long one answer may take: by the worker's own CPU clock, so that a busy machine gives no false alarm."""
 
-    def __init__(self, pid: int, limits: Limits, seconds: float | None, factor: float) -> None:
+    def __init__(self, pid: int, limits: Limits, seconds: float | None = None, factor: float = 1.0) -> None:
         self._pid = pid
         self._cpu_seconds = (2.0 * limits.seconds + 0.25) * factor
         self._wall_seconds = seconds if seconds is not None else (10.0 * limits.seconds + 5.0) * factor
         self._only_wall = seconds is not None
+        self._progress = -1
         self._began = time.monotonic()
-        self._cpu_began: float | None = None
+        self._cpu_began = 0.0
         self.spent = ""
 
-    def over(self) -> bool:
-        wall, cpu = time.monotonic() - self._began, self._cpu()
+    def over(self, progress: int) -> bool:
+        """Whether it is at an end; it begins anew whenever there was progress."""
+        now, cpu_now = time.monotonic(), self._cpu()
+        if self._progress != progress:
+            if self._progress >= 0:
+                self._began = now
+            self._progress, self._cpu_began = progress, cpu_now
+        wall, cpu = now - self._began, cpu_now - self._cpu_began
         self.spent = f"{cpu:.1f} s of CPU time, {wall:.1f} s in all"
         return wall > self._wall_seconds or (not self._only_wall and cpu > self._cpu_seconds)
 
@@ -299,63 +340,75 @@ class _Patience:
             times = psutil.Process(self._pid).cpu_times()
         except psutil.Error:
             return 0.0
-        now = float(times.user + times.system)
-        if self._cpu_began is None:
-            self._cpu_began = now
-        return now - self._cpu_began
+        return float(times.user + times.system)
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
-    """A pipe that holds several frames; where the system allows no more than usual, it is only slower."""
-    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+# What a worker says is a stranger's word: every field is looked at.
+
+FAULT_KINDS = ("rejected", "error", "denied", "timeout", "memory", "badreturn")
+TEXT_CHARS = 700
 
 
-def _write_all(file: int, data: bytes | memoryview) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-KINDS = ("ok", "rejected", "error", "denied", "timeout", "memory", "crash", "badreturn", "disabled")
-
-
-def _outcome(answer: dict[str, Any]) -> Outcome:
-    kind = answer.get("kind")
-    if kind not in KINDS:
-        raise SandboxError(f"the process for checkers gave an outcome that makes no sense: {str(kind)[:80]!r}")
-    value = answer.get("value")
-    line = answer.get("line")
-    return Outcome(
-        kind=kind,
-        value=min(1.0, max(0.0, float(value))) if kind == "ok" and isinstance(value, int | float) else None,
-        message=str(answer.get("message", "")),
-        line=line if isinstance(line, int) else None,
-    )
-
-
-def _seen(items: list[dict[str, Any]], payload: bytes) -> tuple[tuple[Seen, ...], bytes]:
+def _outcomes(values: NDArray[np.float64], faults: dict[int, Outcome]) -> list[Outcome]:
+    """As far as there are answers, in order."""
     found = []
-    for item in items:
-        name, kind, numbers = str(item["name"]), item["kind"], item.get("numbers", ())
-        mask, payload = payload[: int(item["bytes"])], payload[int(item["bytes"]) :]
+    for number, value in enumerate(values.tolist()):
+        if value != value:
+            break
+        if value == wire.FAULTY:
+            found.append(faults.get(number) or _nonsense("a fault without a reason"))
+        else:
+            found.append(_ANSWERS.get(value) or Outcome("ok", _progress(value)))
+    return found
+
+
+_ANSWERS = {0.0: Outcome("ok", 0.0), 1.0: Outcome("ok", 1.0)}
+
+
+def _progress(value: Any) -> float:
+    return min(1.0, max(0.0, float(value)))
+
+
+def _fault(said: dict[str, Any]) -> Outcome:
+    kind, line = said["kind"], said.get("line")
+    if kind not in FAULT_KINDS:
+        return _nonsense(f"an outcome {str(kind)[:40]!r}")
+    line = line if type(line) is int and 0 < line < 1_000_000 else None
+    return Outcome(kind, None, _text(said.get("message", ""), TEXT_CHARS), line)
+
+
+def _nonsense(what: object) -> Outcome:
+    return Outcome("crash", None, f"its process answered with what makes no sense ({_text(what, 80)})")
+
+
+def _text(value: object, limit: int) -> str:
+    """Bounded, valid UTF-8, without control characters, whatever the worker sent."""
+    text = str(value)[:limit]
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _seen(items: list[dict[str, Any]], payload: bytes, shape: tuple[int, ...]) -> tuple[tuple[Seen, ...], bytes]:
+    found = []
+    height, width = shape
+    for item in items[:64]:
+        name, kind, size = _text(item["name"], 80), item["kind"], (height * width + 7) // 8
         if kind == "mask":
-            height, width = (int(side) for side in item["shape"])
+            mask, payload = payload[:size], payload[size:]
             bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=height * width)
             found.append(Seen(name, "mask", mask=bits.reshape(height, width).astype(np.bool_)))
         elif kind == "box":
-            found.append(Seen(name, "box", box=_numbers(numbers, 4)))
+            found.append(Seen(name, "box", box=_numbers(item["numbers"], 4)))
         elif kind == "point":
-            found.append(Seen(name, "point", point=_numbers(numbers, 2)))
+            found.append(Seen(name, "point", point=_numbers(item["numbers"], 2)))
         else:
-            found.append(Seen(name, "nothing" if kind == "nothing" else "fault", message=str(item.get("message", ""))))
+            message = _text(item.get("message", ""), TEXT_CHARS)
+            found.append(Seen(name, "nothing" if kind == "nothing" else "fault", message=message))
     return tuple(found), payload
 
 
 def _numbers(values: Any, count: int) -> Any:
-    """So many floats, as a tuple."""
+    """So many finite floats, as a tuple."""
     found = tuple(float(value) for value in values)
-    if len(found) != count:
-        raise ValueError(f"expected {count} numbers, not {len(found)}")
+    if len(found) != count or not all(abs(number) < 1e6 for number in found):
+        raise ValueError(f"expected {count} numbers, not {str(found)[:80]}")
     return found

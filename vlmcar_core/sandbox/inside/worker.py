@@ -1,0 +1,140 @@
+"""The worker: seals itself, then answers about frames until its channel ends. Forked by the zygote, one a checker."""
+
+import contextlib
+import json
+import mmap
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vlmcar_core.sandbox.inside import gate, seal, wire
+from vlmcar_core.sandbox.inside.program import CLOCK, Output, Program, clean
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the zygote is asked to fork."""
+
+    seconds: float
+    """CPU time of one call."""
+    memory_bytes: int
+    """Beyond what the libraries take."""
+    output_chars: int
+    gated: bool
+    """The static gate looks at the source first."""
+    trusted: bool
+    """Run even where system calls cannot be filtered."""
+    skimage: bool
+
+
+class Worker:
+    """One checker, the frames that it may see, and its answers."""
+
+    def __init__(self, order: Order, frames: mmap.mmap, values: mmap.mmap) -> None:
+        self._order = order
+        self._frames = memoryview(frames)
+        self._values = np.frombuffer(values, np.float64)
+        self._program: Program | None = None
+
+    def serve(self) -> None:
+        """Answer until the other end is closed."""
+        answers = {
+            wire.LOAD: self._load,
+            wire.ASK: self._ask,
+            wire.INSPECT: self._inspect,
+            wire.DIAGNOSE: self._diagnose,
+        }
+        while (request := _received()) is not None:
+            operation, text = request
+            answers[operation](text)
+
+    def _load(self, text: bytes) -> None:
+        request = json.loads(text)
+        self._program = Program(request["key"], request["source"], self._order.gated)
+        _send(wire.message(wire.ANSWER, {}))
+
+    def _ask(self, text: bytes) -> None:
+        assert self._program is not None
+        answer, values = self._program.answer, self._values
+        initial, frames = self._seen(text)
+        for number, frame in enumerate(frames):
+            found = answer(initial, frame)
+            if not isinstance(found, float):
+                _send(wire.message(wire.FAULT, {"frame": number, **found}))
+                found = wire.FAULTY
+            values[number] = found
+        _send(wire.END_MESSAGE)
+
+    def _inspect(self, text: bytes) -> None:
+        assert self._program is not None
+        initial, frames = self._seen(text)
+        output = Output(self._order.output_chars)
+        with contextlib.redirect_stdout(output):
+            found = self._program.answer(initial, frames[0])
+        outcome = {"value": found} if isinstance(found, float) else found
+        before, now = self._program.identified(initial), self._program.identified(frames[0])
+
+        answer = {
+            "outcome": outcome,
+            "printed": clean(output.text, output.limit),
+            "initial": before[0],
+            "current": now[0],
+        }
+        _send(wire.message(wire.ANSWER, answer, before[1] + now[1]))
+
+    def _diagnose(self, text: bytes) -> None:
+        _send(wire.message(wire.ANSWER, {"findings": gate.examine(json.loads(text)["source"])}))
+
+    def _seen(self, text: bytes) -> tuple[Any, Any]:
+        """The initial frame and the frames, read-only views of shared memory."""
+        first, start, count, height, width = wire.RUN.unpack(text)
+        size = height * width * 3
+        initial = np.frombuffer(self._frames, np.uint8, size, first).reshape(height, width, 3)
+        frames = np.frombuffer(self._frames, np.uint8, size * count, start).reshape(count, height, width, 3)
+        return initial, frames
+
+
+def run(order: Order, parent: int, channel: int, frames: int, values: int) -> None:
+    """The life of a worker, from just after the fork; does not return.
+
+    Args:
+        order: what it may do.
+        parent: the zygote's process id.
+        channel: the descriptor of its socket.
+        frames: of the frames' shared memory, which is mapped for reading only.
+        values: of the answers' shared memory.
+    """
+    seen = mmap.mmap(frames, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    said = mmap.mmap(values, 0, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+    os.dup2(channel, seal.CHANNEL)
+    seal.keep_only([seal.CHANNEL])
+    sys.stdin, sys.stdout, sys.stderr = None, Output(0), Output(0)
+    CLOCK.arm(order.seconds)
+    try:
+        layers = seal.seal(parent, order.memory_bytes, order.trusted)
+    except seal.Unsealed as error:
+        _send(wire.message(wire.ANSWER, {"refused": str(error)}))
+        os._exit(1)
+    _send(wire.message(wire.ANSWER, {"layers": layers}))
+    Worker(order, seen, said).serve()
+    os._exit(0)
+
+
+def _received() -> tuple[int, bytes] | None:
+    """An operation and its text; None where the other end is closed."""
+    data = os.read(seal.CHANNEL, 4096)
+    if not data:
+        return None
+    while len(data) < wire.HEADER.size or len(data) < wire.HEADER.size + wire.HEADER.unpack_from(data)[1]:
+        part = os.read(seal.CHANNEL, 1 << 16)
+        if not part:
+            return None
+        data += part
+    return data[0], data[wire.HEADER.size :]
+
+
+def _send(data: bytes) -> None:
+    wire.write_all(seal.CHANNEL, data)
