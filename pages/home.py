@@ -4,6 +4,7 @@ import streamlit as st
 
 from vlmcar_core import pipeline, verdicts
 from vlmcar_core.errors import VlmcarError
+from vlmcar_core.sandbox.layers import Health, health
 from vlmcar_core.store import Session, sessions
 from vlmcar_studio import current, widgets
 
@@ -34,6 +35,39 @@ def safe_row(name: str) -> dict[str, str]:
         return row(name)
     except VlmcarError as error:
         return {"Session": name, "Task": f"cannot be read: {error}"}
+
+
+@st.cache_resource(show_spinner=False)
+def contained() -> Health:
+    return health()
+
+
+def containment() -> None:
+    """What contains checkers on this machine, for whoever wants to know, and loudly where nothing does."""
+    found = contained()
+    if found.refused:
+        st.error(widgets.plain(found.refused), icon=":material/gpp_bad:")
+    elif not found.sealed:
+        st.warning(
+            "Checkers run with your rights here: this machine cannot seal them in, and you said that they are trusted. "
+            "Run only code that you have read.",
+            icon=":material/gpp_maybe:",
+        )
+    with st.expander("What contains the checkers on this machine", icon=":material/shield:"):
+        st.caption("Every checker runs in a process of its own that seals itself before it reads the code.")
+        st.dataframe(
+            [
+                {
+                    "Layer": layer.name,
+                    "Holds": "yes" if layer.holds else "no, and it is needed" if layer.needed else "no",
+                    "What it does": layer.does,
+                    "What is lacking": layer.lacking,
+                }
+                for layer in found.layers
+            ],
+            hide_index=True,
+            alt="The layers of the seal, and which of them hold",
+        )
 
 
 def open_selected() -> None:
@@ -69,3 +103,4 @@ if listing.items:
     st.caption("Select a row to open its session; the numbered pages then show it.")
 else:
     st.info("There are no sessions yet. Make the first one: it takes a minute to a verified reward.")
+containment()

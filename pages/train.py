@@ -46,6 +46,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
             format="%g",
             help="Beside an environment that takes 1 a step (panda-gym), 1 is hardly felt; try 10.",
         )
+        stop = st.toggle("Stop a run when a checker's process had to be ended three times", value=False)
         known = pipeline.trainers(session)
         trainer = st.selectbox("Trainer", list(known), format_func=str.upper)
         settings = {}
@@ -62,6 +63,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 range(int(seeds)),
                 env_reward=env_reward,
                 scale=float(scale),
+                when_disabled="stop" if stop else "go-on",
                 trainer=trainer,
                 steps=int(steps),
                 settings=settings,
@@ -112,6 +114,10 @@ def show_run(run: Run, rows: Sequence[dict]) -> None:
         third.caption(f"80 % success after: {learned}  \nLast evaluation: {final}")
         if latest:
             third.caption(f"{latest.get('steps_per_second', 0.0):.0f} steps a second" + completions(latest))
+        for key, fault in (latest.get("faults") or {}).items():
+            st.warning(
+                widgets.plain(f"The checker {key} pays nothing where it fails: {fault}"), icon=":material/error:"
+            )
         if run.job.running:
             left = run.job.seconds_left
             text = widgets.plain(run.job.message) + (

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.conftest import ALWAYS, NEVER, RED_AT_LEAST, picture, proposal
 from vlmcar_core import pipeline, plugins
 from vlmcar_core.chain import Chain
+from vlmcar_core.errors import CheckerDisabled
 from vlmcar_core.reward import CheckerReward, Judge, digest
-from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.sandbox import CheckerProcess, Limits
 from vlmcar_core.types import Checker, Frame, Proposal, Recording
 
 LEVELS = 7
@@ -167,6 +168,35 @@ def test_a_faulty_checker_pays_nothing_is_named_in_every_step_and_warned_about_o
     assert all("ZeroDivisionError" in info["faults"]["broken"] for _, info in steps)
     assert ["line 2" in str(warning.message) for warning in caught] == [True]
     env.close()
+
+
+STUBBORN = (
+    "def check(a, b):\n    while b[0, 0, 0]:\n        try:\n            while True:\n                pass\n"
+    "        except:\n            pass\n    return False\n"
+)
+
+
+def test_a_checker_that_is_disabled_is_said_once_more_and_the_run_goes_on() -> None:
+    found = proposal(("stubborn", STUBBORN))
+    judge = Judge(CheckerProcess([step.checker for step in found.paid], Limits(seconds=0.05)))
+    env = CheckerReward(Red(), found, judge, env_reward=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        steps = episode(env, [1, 2, 3, 4, 5, 6])
+    assert [reward for reward, _ in steps] == [0.0] * 6
+    assert ["timeout" in str(caught[0].message), "disabled" in str(caught[1].message), len(caught)] == [True, True, 2]
+    assert "disabled" in judge.faults["stubborn"] and "disabled" in steps[-1][1]["faults"]["stubborn"]
+    judge.close()
+
+
+def test_a_run_that_was_asked_to_stops_when_a_checker_is_disabled() -> None:
+    found = proposal(("stubborn", STUBBORN))
+    process = CheckerProcess([step.checker for step in found.paid], Limits(seconds=0.05))
+    env = CheckerReward(Red(), found, Judge(process, stop_when_disabled=True))
+    with warnings.catch_warnings(), pytest.raises(CheckerDisabled, match="Mend the checker"):
+        warnings.simplefilter("ignore")
+        episode(env, [1, 2, 3, 4, 5, 6])
+    process.close()
 
 
 def test_nothing_is_drawn_once_everything_is_paid() -> None:

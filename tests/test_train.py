@@ -124,7 +124,7 @@ def test_a_dense_run_writes_rows_evaluations_and_a_policy(session: Session) -> N
     assert told == sorted(told)
     assert set(rows[-1]) == {
         *("steps", "seconds", "steps_per_second", "episodes", "success_rate"),
-        *("learned_return", "env_return", "episode_length", "completions"),
+        *("learned_return", "env_return", "episode_length", "completions", "faults"),
     }
     assert [row["steps"] for row in runs.read_evaluations(folder)] == [512, 1024]
     assert (folder / runs.MODEL).is_file() and not list(folder.glob(".draft*"))

@@ -9,6 +9,7 @@
     ├── NoExpert                the planner does not solve this environment, and says why
     ├── NothingToPropose        the two frames do not tell what the task is
     ├── SandboxError            the contained process could not be started or spoken to
+    ├── CheckerDisabled         a checker had to be ended too often, and the run was asked to stop then
     ├── VlmError                a model, or the server it runs on, did not answer as it should (see below)
     ├── BudgetSpent             what may be spent is spent; what was answered is kept
     └── Cancelled               a person stopped a background job
@@ -79,6 +80,10 @@ class NothingToPropose(VlmcarError):
 
 class SandboxError(VlmcarError):
     """The contained process could not be started or spoken to."""
+
+
+class CheckerDisabled(VlmcarError):
+    """A checker had to be ended too often, and the run was asked to stop then."""
 
 
 class VlmError(VlmcarError):

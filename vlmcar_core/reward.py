@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from vlmcar_core.chain import Chain
+from vlmcar_core.errors import CheckerDisabled
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Checker, Frame, Outcome, Proposal
 
@@ -26,14 +27,16 @@ class Judge:
     One may serve all copies of an environment. Bounded: the answer not needed for longest is forgotten first.
     """
 
-    def __init__(self, process: CheckerProcess, remembered: int = REMEMBERED) -> None:
+    def __init__(self, process: CheckerProcess, remembered: int = REMEMBERED, stop_when_disabled: bool = False) -> None:
         self._process = process
+        self._stop_when_disabled = stop_when_disabled
         self._size = remembered
         self._answers: OrderedDict[tuple[str, bytes, bytes], Outcome] = OrderedDict()
         self.asked = 0
         """Questions so far; `remembered` of them were not put to the process."""
         self.remembered = 0
-        self._warned: set[str] = set()
+        self.faults: dict[str, str] = {}
+        """Checker key to what went wrong with it last, said once each; a disabled one stays that."""
 
     def ask(
         self, checker: Checker, initial: Frame, initial_digest: bytes, frame: Frame, frame_digest: bytes
@@ -51,14 +54,21 @@ class Judge:
         else:
             self.remembered += 1
             self._answers.move_to_end(key)
-        if outcome.kind != "ok" and checker.key not in self._warned:
-            self._warned.add(checker.key)
-            where = f", line {outcome.line}" if outcome.line else ""
-            warnings.warn(
-                f"the checker {checker.key!r} failed and pays nothing ({outcome.kind}{where}: {outcome.message})",
-                stacklevel=2,
-            )
+        if outcome.kind != "ok":
+            self._tell(checker.key, outcome)
         return outcome
+
+    def _tell(self, key: str, outcome: Outcome) -> None:
+        """Say the first fault of a checker, and that it is disabled, once each."""
+        disabled = outcome.kind == "disabled"
+        if key in self.faults and (not disabled or self.faults[key].startswith("disabled")):
+            return
+        where = f", line {outcome.line}" if outcome.line else ""
+        self.faults[key] = f"{outcome.kind}{where}: {outcome.message}"
+        message = f"the checker {key!r} failed and pays nothing ({self.faults[key]})"
+        if disabled and self._stop_when_disabled:
+            raise CheckerDisabled(f"{message}; the run was asked to stop then. Mend the checker, or let the run go on")
+        warnings.warn(message, stacklevel=3)
 
     def close(self) -> None:
         self._process.close()
@@ -83,7 +93,8 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
     Args:
         env: made with render_mode "rgb_array".
         proposal: whose checkers pay.
-        judge: shared between copies; one of its own, closed with the environment, if None.
+        judge: shared between copies; one of its own, closed with the environment, if None. Where it is told to stop
+            for a disabled checker, `reset` and `step` raise `CheckerDisabled`.
         env_reward: keep the environment's own reward beside the checkers'.
         scene: from the environment to its full frame, uint8 (H, W, 3); `env.render()` if None.
         scale: what a whole episode is paid at most. Beside an environment that takes 1 a step for up to 50 steps

@@ -23,6 +23,7 @@ CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluati
 STEPS_MAX = 1_000_000_000
 SCALE_MAX = 1000.0
 REWARDS = ("dense", "sparse")
+WHEN_DISABLED = ("go-on", "stop")
 LEARNED = 0.8
 """The success rate that counts as learned, in tables of steps."""
 
@@ -43,6 +44,9 @@ class RunConfig:
     scale: float = 1.0
     """What the checkers pay in a whole episode at most, in all."""
 
+    when_disabled: Literal["go-on", "stop"] | str = "go-on"
+    """What a run does when a checker had to be ended three times: go on without its pay, or stop."""
+
     trainer: str = "ppo"
     steps: int = 150_000
     """Environment steps in all."""
@@ -58,6 +62,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise BadInput(f"a reward is one of {', '.join(REWARDS)}, not {self.reward!r}")
+        if self.when_disabled not in WHEN_DISABLED:
+            raise BadInput(
+                f"when a checker is disabled a run can {', '.join(WHEN_DISABLED)}, not {self.when_disabled!r}"
+            )
         if self.reward == "dense" and self.proposal is None:
             raise BadInput("a dense run needs the number of the proposal whose checkers pay")
         for label, value, low, high in (
@@ -136,7 +144,8 @@ def read_progress(folder: Path) -> list[dict[str, Any]]:
 
     steps; seconds since the start; episodes so far; success_rate in [0, 1], by the environment; learned_return,
     what the checkers paid per episode (None in a sparse run); env_return, what the environment paid;
-    episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second.
+    episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second; faults,
+    key to what went wrong with a checker, if anything did.
     Rates are None until 20 episodes have ended.
     """
     return _rows(folder / PROGRESS, ("steps", "episodes"))

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,6 +42,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     Raises:
         Cancelled: through `progress`; the policy so far is saved.
         BadInput: the session has no environment, or a setting makes no sense.
+        CheckerDisabled: a checker had to be ended three times, and the run stops then; the policy so far is saved.
     """
     task = session.task
     if task.family is None:
@@ -49,8 +50,8 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     family = plugins.load("envs", task.family)
     proposal = session.proposal(config.proposal) if config.reward == "dense" else None
     checkers = [step.checker for step in proposal.paid] if proposal else []
-    judge = Judge(CheckerProcess(checkers))
-    log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress)
+    judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop")
+    log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress, judge.faults)
     try:
         plugins.load("trainers", config.trainer).learn(
             lambda view="policy": _training_env(family, task, proposal, judge, config, view),
@@ -151,10 +152,17 @@ class _Log:
     """Writes a row after each stretch of training, and evaluates when it is time."""
 
     def __init__(
-        self, folder: Path, config: RunConfig, keys: Sequence[str], family: ModuleType, task: Task, progress: Progress
+        self,
+        folder: Path,
+        config: RunConfig,
+        keys: Sequence[str],
+        family: ModuleType,
+        task: Task,
+        progress: Progress,
+        faults: Mapping[str, str],
     ) -> None:
         self._folder, self._config, self._keys = folder, config, keys
-        self._family, self._task, self._progress = family, task, progress
+        self._family, self._task, self._progress, self._faults = family, task, progress, faults
         self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
         self._episodes = 0
         self._evaluated = 0
@@ -208,6 +216,7 @@ class _Log:
             "learned_return": self._mean("learned_return") if dense else None,
             "episode_length": self._mean("length"),
             "completions": {key: self._share(key) for key in self._keys} if self._recent else {},
+            "faults": dict(self._faults),
         }
 
     def _mean(self, name: str) -> float | None:

@@ -7,7 +7,7 @@ was wrong; 3 a fault of the program; 4 verification rejected or left undecided; 
 import sys
 import traceback
 
-from vlmcar_core.cli import edit, inspect, models, propose, record, task, training, view, vlm
+from vlmcar_core.cli import doctor, edit, inspect, models, propose, record, task, training, view, vlm
 from vlmcar_core.cli.base import cli
 from vlmcar_core.errors import Cancelled, VlmcarError
 
@@ -24,6 +24,7 @@ for commands in (
     training.COMMANDS,
     view.COMMANDS,
     vlm.COMMANDS,
+    doctor.COMMANDS,
 ):
     for command in commands:
         cli.add_command(command)

@@ -21,6 +21,13 @@ from vlmcar_core.store import Session
 @click.option("--proposal", type=int, help="Whose checkers pay; the newest if not given.")
 @click.option("--env-reward/--no-env-reward", default=True, show_default=True, help="Keep the environment's own too.")
 @click.option("--scale", default=runs.RunConfig.scale, show_default=True, help="What checkers pay an episode, in all.")
+@click.option(
+    "--when-disabled",
+    type=click.Choice(runs.WHEN_DISABLED),
+    default=runs.RunConfig.when_disabled,
+    show_default=True,
+    help="What to do when a checker's process had to be ended three times.",
+)
 @click.option("--trainer", help="ppo, sac or tqc; what fits the environment's actions if not given.")
 @settings_option("Settings of the trainer")
 @click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")

@@ -31,7 +31,7 @@ FRAMES_BYTES = 64 << 20
 """For the frames of one message, unless a single frame is larger."""
 SEAL_SECONDS = 60.0
 LOOK_MICROSECONDS = 50_000
-SIGSYS = 31
+SIGKILL, SIGSYS = 9, 31
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,9 @@ class CheckerProcess:
                 self._started(key, initial.nbytes).run(initial, frames, outcomes)
             except _Gone as gone:
                 outcomes.append(self._killed(key, gone))
+            except SandboxError:
+                self._dropped(key)
+                raise
         return outcomes
 
     def inspect(self, key: str, initial: Frame, current: Frame) -> Inspection:
@@ -121,6 +124,9 @@ class CheckerProcess:
             return self._started(key, initial.nbytes).inspect(initial, current)
         except _Gone as gone:
             return Inspection(self._killed(key, gone), "", (), ())
+        except SandboxError:
+            self._dropped(key)
+            raise
 
     def _started(self, key: str, frame_bytes: int) -> "Worker":
         if key not in self._sources:
@@ -136,10 +142,13 @@ class CheckerProcess:
         return worker
 
     def _killed(self, key: str, gone: _Gone) -> Outcome:
-        if key in self._workers:
-            self._workers.pop(key).end()
+        self._dropped(key)
         self._kills[key] += 1
         return gone.outcome
+
+    def _dropped(self, key: str) -> None:
+        if key in self._workers:
+            self._workers.pop(key).end()
 
 
 class Worker:
@@ -303,12 +312,20 @@ class Worker:
         return data
 
     def _death(self) -> Outcome:
-        """What to say of a process that ended by itself."""
+        """What to say of a process that ended by itself.
+
+        Raises:
+            SandboxError: it ended because the zygote did.
+        """
         status = ZYGOTE.reap(self._fork.pid) if wire.readable(self._fork.handle, 5.0) else None
+        if status is None:
+            raise SandboxError("the process that starts checkers has ended, not the checker's fault; try again")
         if status == -SIGSYS:
             return Outcome("denied", None, "its process was ended for a system call that only an attack makes")
-        how = "" if status is None else f" by signal {-status}" if status < 0 else f" with exit code {status}"
-        return Outcome("crash", None, f"its process ended{how} while it ran")
+        if status == -SIGKILL:
+            return Outcome("crash", None, "its process was killed from outside, perhaps for want of memory")
+        how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+        return Outcome("crash", None, f"its process ended {how} while it ran")
 
 
 class _Patience:
