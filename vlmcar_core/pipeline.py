@@ -7,7 +7,7 @@ stays, and calling it again goes on from there. `launch` runs a stage in a proce
 import dataclasses
 import getpass
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,18 @@ from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, Unknow
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import GoalOrigin, Session
 from vlmcar_core.trainers import _defaults
-from vlmcar_core.types import Frame, Progress, Proposal, Recording, SubTask, Task, Thresholds, Trajectory
+from vlmcar_core.types import (
+    Answers,
+    Checker,
+    Frame,
+    Progress,
+    Proposal,
+    Recording,
+    SubTask,
+    Task,
+    Thresholds,
+    Trajectory,
+)
 from vlmcar_core.verdicts import Verification
 
 RANDOM_SEED_OFFSET = 1000
@@ -392,10 +403,33 @@ def verify(session: Session, number: int | None = None, progress: Progress = sil
                     answers[digest, id] = stage.ask(process, checkers[digest], trajectory)
                     session.save_answers(digest, id, answers[digest, id])
     readable = {id: info for id, info in infos.items() if all((digest, id) in answers for digest in checkers)}
-    verification = stage.verify(proposal, readable, answers, header.thresholds, header.recording.random_steps)
+    impure = _impure(session, checkers, answers, readable)
+    verification = stage.verify(proposal, readable, answers, header.thresholds, header.recording.random_steps, impure)
     stored = session.add_verification(verification)
     progress(len(missing), len(missing), f"{len(missing)} answers asked, {len(found) - len(missing)} known already")
     return stored
+
+
+def _impure(
+    session: Session, checkers: Mapping[str, Checker], answers: Mapping[tuple[str, str], Answers], infos: Iterable[str]
+) -> dict[str, str]:
+    """Which checkers keep something between calls, seen on the first trajectory: an expert's, where there is one.
+    Those that fail anywhere are rejected for that, and are not asked again."""
+    from vlmcar_core import recordings
+    from vlmcar_core.purity import impurity
+
+    first = next(iter(infos), None)
+    trajectory = _trajectory(session, first) if first is not None else None
+    if trajectory is None:
+        return {}
+    distinct, _ = recordings.distinct_frames(trajectory.frames)
+    faulty = {digest for (digest, _), found in answers.items() if found.faults}
+    found = {
+        digest: impurity(checker, trajectory.frames[0], distinct)
+        for digest, checker in checkers.items()
+        if digest not in faulty
+    }
+    return {digest: why for digest, why in found.items() if why}
 
 
 def _trajectory(session: Session, id: str) -> Trajectory | None:

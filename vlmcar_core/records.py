@@ -79,6 +79,7 @@ def _verification(path: Path, value: dict[str, Any]) -> Verification:
             fault=item["fault"],
             wrong=wrongs(item["wrong"]),
             frame_seconds=item.get("frame_seconds"),
+            impure=str(item.get("impure", "")),
             **counts,
         )
 

@@ -64,6 +64,9 @@ class Verdict:
     frame_seconds: float | None = None
     """Seconds per frame that it took to answer, on the average; None where that was not measured."""
 
+    impure: str = ""
+    """What it answers differently when the same frames are asked in another order; empty where nothing was found."""
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -122,12 +125,15 @@ def smallest_sample(thresholds: Thresholds) -> int:
 def judge_checker(verdict: Verdict, verification: Verification) -> Judged:
     """Accept, reject or leave open one checker.
 
-    Experts must fire in every trajectory and never in its first frame; a fault rejects. The goal's checker is
+    Experts must fire in every trajectory and never in its first frame; a fault rejects, and so does an answer that
+    depends on what was asked before. The goal's checker is
     also held to the random limit, over the trajectories that the environment does not call solved. A
     sub-task's random rate is not judged (early sub-tasks are reached by luck).
     """
     if verdict.faulty.hits:
         return Judged("rejected", f"it failed in {_of(verdict.faulty)} trajectories: {verdict.fault}")
+    if verdict.impure:
+        return Judged("rejected", verdict.impure)
     expert = _judge_expert(verdict.expert, verification.thresholds, "fires")
     if expert.judgement == "rejected" and verdict.at_start.hits:
         early = _of(verdict.at_start)
@@ -145,6 +151,9 @@ def judge_whole(verification: Verification) -> Judged:
     faulty = [verdict.key for verdict in verification.verdicts if verdict.faulty.hits]
     if faulty:
         return Judged("rejected", f"checkers failed while they ran: {', '.join(faulty)}")
+    impure = [verdict.key for verdict in verification.verdicts if verdict.impure]
+    if impure:
+        return Judged("rejected", f"checkers keep something between calls: {', '.join(impure)}")
     expert = _judge_expert(
         verification.expert, verification.thresholds, "completes every sub-task in order and the goal"
     )

@@ -37,6 +37,7 @@ def verify(
     answers: AnswersOf,
     thresholds: Thresholds,
     random_steps: int,
+    impure: Mapping[str, str] | None = None,
 ) -> Verification:
     """Count what the checkers said; judges nothing.
 
@@ -45,6 +46,7 @@ def verify(
         infos: every trajectory that each checker was asked about, by id.
         answers: what was said.
         random_steps: length at which random episodes were cut, in steps.
+        impure: digests of checkers that keep something between calls, and how that was seen.
     """
     if proposal.number is None:
         raise ValueError("a proposal is verified once it is stored and has a number")
@@ -54,7 +56,7 @@ def verify(
     unsolved = [id for id in randoms if infos[id].success is not True]
     return Verification(
         proposal=proposal.number,
-        verdicts=tuple(_verdict(step.checker, infos, answers) for step in proposal.steps),
+        verdicts=tuple(_verdict(step.checker, infos, answers, impure or {}) for step in proposal.steps),
         expert=_count(whole[id] is not None for id in experts),
         random=_count(whole[id] is not None for id in unsolved),
         random_solved=len(randoms) - len(unsolved),
@@ -90,7 +92,9 @@ def first_fire(answers: Answers) -> int | None:
     return int(np.argmax(done))
 
 
-def _verdict(checker: Checker, infos: Mapping[str, TrajectoryInfo], answers: AnswersOf) -> Verdict:
+def _verdict(
+    checker: Checker, infos: Mapping[str, TrajectoryInfo], answers: AnswersOf, impure: Mapping[str, str]
+) -> Verdict:
     said = {id: answers[checker.digest, id] for id in infos}
     fired = {id: first_fire(answer) is not None for id, answer in said.items()}
     unsolved = [id for id, info in infos.items() if info.success is False] if checker.key == GOAL else []
@@ -106,6 +110,7 @@ def _verdict(checker: Checker, infos: Mapping[str, TrajectoryInfo], answers: Ans
         fault=_first_fault(faulty),
         wrong=_wrongs(checker, infos, said),
         frame_seconds=_mean(answer.frame_seconds for answer in said.values()),
+        impure=impure.get(checker.digest, ""),
     )
 
 

@@ -1,11 +1,12 @@
 """What is wrong with a checker's source, found without running it, for the editor's gutter.
 
-Even parsing happens in a child process: source that is made to crash a parser must not take the app with it.
+Even parsing happens in a sealed worker: source that is made to crash a parser must not take the app with it.
 """
 
 import atexit
 import threading
 
+from vlmcar_core.errors import SandboxError
 from vlmcar_core.sandbox.process import Limits, Worker, _Gone
 from vlmcar_core.types import Diagnostic
 
@@ -14,23 +15,29 @@ _shared: Worker | None = None
 
 
 def diagnose(source: str) -> list[Diagnostic]:
-    """Errors and warnings by line. One process is kept for all callers; they take turns.
+    """Errors and warnings by line. One worker is kept for all callers; they take turns.
 
     Raises:
         SandboxError: it cannot be started.
     """
-    global _shared
     with _lock:
-        if _shared is None:
-            _shared = Worker(Limits())
-            atexit.register(_close)
         try:
-            found = _shared.diagnose(source)
-        except _Gone as gone:
-            _close()
-            message = f"the source could not even be read: {gone.outcome.message}"
-            return [Diagnostic("syntax", "error", 1, 0, message)]
-    return [Diagnostic(**finding) for finding in found]
+            return _asked(source)
+        except SandboxError:
+            _close()  # the zygote went, and took the worker along
+            return _asked(source)
+
+
+def _asked(source: str) -> list[Diagnostic]:
+    global _shared
+    if _shared is None:
+        _shared = Worker(Limits())
+        atexit.register(_close)
+    try:
+        return [Diagnostic(**finding) for finding in _shared.diagnose(source)]
+    except _Gone as gone:
+        _close()
+        return [Diagnostic("syntax", "error", 1, 0, f"the source could not even be read: {gone.outcome.message}")]
 
 
 def _close() -> None:

@@ -1,10 +1,12 @@
-"""The static gate: what a checker's source may hold, told by rule, line and column. Runs in the child only.
+"""The static gate: what a checker's source may hold, told by rule, line and column. Runs in a sealed worker only.
 
-It explains and keeps honest mistakes out; it is not a boundary. Standard library only: the child loads it by path.
+It explains and keeps honest mistakes out; it is not a boundary.
 """
 
 import ast
 from typing import Any
+
+from vlmcar_core.sandbox.inside import keeping
 
 SOURCE_LIMIT_BYTES = 64 * 1024
 
@@ -30,6 +32,7 @@ NAMES = {
     "exit": "return a value",
     "quit": "return a value",
     "memoryview": "index the array",
+    "id": "where an object lies in memory is not in the picture",
 }
 CHANCE = ("random", "rand", "randn", "randint", "randu")
 FILES = (
@@ -61,6 +64,7 @@ def examine(source: str) -> list[Finding]:
     except (ValueError, RecursionError, MemoryError) as error:
         return [_finding("syntax", 1, 0, f"cannot be read as Python: {error}", "")]
     found = [item for node in ast.walk(tree) for item in _node(node)]
+    found += [_at(node, "state", message, hint) for node, message, hint in keeping.kept(tree)]
     return sorted(found + _contract(tree), key=lambda item: (item["line"], item["column"]))
 
 
