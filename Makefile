@@ -1,5 +1,6 @@
 # make run    install what is pinned (once) and open the app on loopback; VLMCAR_PORT=8600 changes the port
 # make test   install what tests need (once) and run every check and test
+# make bench  print what the sandbox and the cameras cost, as ratios within one run
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FILES := pyproject.toml constraints.txt
 
-.PHONY: run test
+.PHONY: run test bench
 run: $(VENV)/.installed
 	@$(BIN)/vlmcar app
 
@@ -17,6 +18,10 @@ test: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/python scripts/bench_sandbox.py
+	$(BIN)/python scripts/panda_render_cost.py
 
 # torch first and pinned: a plain install may otherwise bring another build of it.
 $(VENV)/.installed: $(FILES)

@@ -34,8 +34,10 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "EAGER_IMPORT": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=268435456",
 }
-"""All that it gets: no key, no home. EAGER_IMPORT makes scikit-image load its functions with its modules."""
+"""All that it gets: no key, no home. EAGER_IMPORT makes scikit-image load its functions with its modules; the tunables
+keep freed memory, which a fresh process would give back and fetch again for every frame."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ INITIALS = 32
 """Initial frames that a worker keeps."""
 USUAL_FRAME_BYTES = 1 << 20
 """Room is made for frames of this size at first; it is taken only where it is used."""
-FRAMES_BYTES = 64 << 20
-"""For the frames of one message, unless a single frame is larger."""
+FRAMES_BYTES = 8 << 20
+"""For the frames of one message, unless a single frame is larger: about what the processor keeps near."""
 SEAL_SECONDS = 60.0
 LOOK_MICROSECONDS = 50_000
 SIGKILL, SIGSYS = 9, 31
@@ -157,11 +157,10 @@ class Worker:
     def __init__(self, limits: Limits, frame_bytes: int = USUAL_FRAME_BYTES, skimage: bool = False) -> None:
         self._limits = limits
         self.frame_bytes = max(frame_bytes, USUAL_FRAME_BYTES)
-        self._batch = min(wire.BATCH, max(1, FRAMES_BYTES // self.frame_bytes))
         self._kept = INITIALS if self.frame_bytes <= USUAL_FRAME_BYTES else 2
         self._slots: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
         order = Order(limits.seconds, limits.memory_bytes, limits.output_chars, limits.gate, trust.trusted(), skimage)
-        self._fork = ZYGOTE.fork(order, (self._kept + self._batch) * self.frame_bytes)
+        self._fork = ZYGOTE.fork(order, self._kept * self.frame_bytes + max(FRAMES_BYTES, self.frame_bytes))
         self._channel = self._fork.channel
         # A wait that looks up now and then costs no more than one that does not.
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, LOOK_MICROSECONDS))
@@ -188,8 +187,9 @@ class Worker:
     def run(self, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
         """Append an outcome for every frame that has none yet; those that were known when the process went stay."""
         first = self._keep(initial)
+        batch = min(wire.BATCH, max(1, FRAMES_BYTES // initial.nbytes))
         while len(outcomes) < len(frames):
-            part = frames[len(outcomes) : len(outcomes) + self._batch]
+            part = frames[len(outcomes) : len(outcomes) + batch]
             self._values[: len(part)] = np.nan
             self._send(self._asking(wire.ASK, first, part))
             faults: dict[int, Outcome] = {}
