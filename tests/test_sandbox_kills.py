@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import RED_AT_LEAST, picture
 from tests.test_sandbox import workers, zygotes
 from vlmcar_core.errors import SandboxError
-from vlmcar_core.sandbox import CheckerProcess, Limits
+from vlmcar_core.sandbox import CheckerProcess, Limits, diagnosis
 from vlmcar_core.types import Checker
 
 CYCLES = 100
@@ -25,6 +25,11 @@ STUBBORN = (
     "def check(a, b):\n    while True:\n        try:\n            while True:\n                pass\n"
     "        except BaseException:\n            pass\n    return True\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def no_worker_of_others() -> None:
+    diagnosis.close()
 
 
 def descriptors(pid: int | str = "self") -> list[str]:

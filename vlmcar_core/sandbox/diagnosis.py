@@ -24,7 +24,7 @@ def diagnose(source: str) -> list[Diagnostic]:
         try:
             return _asked(source)
         except SandboxError:
-            _close()  # the zygote went, and took the worker along
+            close()  # the zygote went, and took the worker along
             return _asked(source)
 
 
@@ -32,17 +32,18 @@ def _asked(source: str) -> list[Diagnostic]:
     global _shared
     if _shared is None:
         _shared = Worker(Limits())
-        atexit.register(_close)
+        atexit.register(close)
     try:
         return [Diagnostic(**finding) for finding in _shared.diagnose(source)]
     except _Gone as gone:
-        _close()
+        close()
         return [Diagnostic("syntax", "error", 1, 0, f"the source could not even be read: {gone.outcome.message}")]
 
 
-def _close() -> None:
+def close() -> None:
+    """End the worker; the next caller gets another."""
     global _shared
     if _shared is not None:
         _shared.end()
         _shared = None
-        atexit.unregister(_close)
+        atexit.unregister(close)
