@@ -106,7 +106,7 @@ st.caption(
 try:
     merging(session, found)
 except VlmcarError as error:
-    st.error(str(error))
+    st.error(widgets.plain(str(error)))
 st.subheader("What it cost")
 accounts = candidates.accounts(session)
 left, middle, right = st.columns(3)

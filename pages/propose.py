@@ -158,7 +158,7 @@ try:
     shown = {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}.get(way)
     shown(session, busy) if shown else model(session, busy, way)
 except (BadInput, UnknownName, DamagedFile) as error:
-    st.error(str(error))
+    st.error(widgets.plain(str(error)))
 if busy:
     conversation.live(session, "propose")
 else:

@@ -70,7 +70,7 @@ if session.task.env_id is None:
     st.info("This session has two frames and no environment, so there is nothing to record.")
     widgets.next_page("propose", "Next: propose sub-tasks and checkers")
     st.stop()
-st.write(f"Episodes of **{session.task.env_id}**: an expert's, from a planner, and random ones.")
+st.write(f"Episodes of **{widgets.plain(str(session.task.env_id))}**: an expert's, from a planner, and random ones.")
 job = pipeline.current_job(session, "record")
 controls(session, busy=job is not None and job.running)
 job = widgets.watch_job(session, "record")

@@ -198,7 +198,7 @@ try:
         counterexamples(session, base, seen, key)
         ask(session, key, base.number, busy)
 except (BadInput, DamagedFile, SandboxError) as error:
-    st.error(str(error))
+    st.error(widgets.plain(str(error)))
 if busy:
     conversation.live(session, "repair")
 else:

@@ -34,7 +34,7 @@ def working_copy(session: Session, newest: Proposal) -> Proposal:
     try:
         draft = session.draft
     except DamagedFile as error:
-        st.warning(str(error))
+        st.warning(widgets.plain(str(error)))
         return newest
     return newest if draft is None else draft
 
@@ -178,7 +178,7 @@ def save(session: Session, edited: Proposal, newest: Proposal) -> None:
         try:
             stored = pipeline.save_edit(session, edited, name, reason, expected_latest=newest.number)
         except (BadInput, ChangedElsewhere) as error:
-            st.error(f"{error} Your draft is kept.")
+            st.error(widgets.plain(f"{error} Your draft is kept."))
             return
         session.save_draft(None)
         st.toast(f"Proposal {stored.number} is saved.", icon=":material/check:")

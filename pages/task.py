@@ -88,14 +88,14 @@ def from_environment() -> None:
                     Recording(int(experts), int(randoms), int(steps)),
                 )
             except BadInput as error:
-                st.error(str(error))
+                st.error(widgets.plain(str(error)))
             else:
                 opened(name)
     with right:
         try:
             frame = preview(env_id, family, int(seed), asked)
         except BadInput as error:
-            st.error(str(error))
+            st.error(widgets.plain(str(error)))
         else:
             widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
 
@@ -130,7 +130,7 @@ def from_pictures() -> None:
                 pipeline.default_root(), name, initial.getvalue(), goal.getvalue(), (initial.name, goal.name)
             )
         except BadInput as error:
-            st.error(str(error))
+            st.error(widgets.plain(str(error)))
         else:
             opened(name)
 
@@ -145,7 +145,7 @@ def goal_of(session: Session) -> None:
             try:
                 pipeline.set_goal_from_upload(session, picture.getvalue(), picture.name)
             except BadInput as error:
-                st.error(str(error))
+                st.error(widgets.plain(str(error)))
             else:
                 st.rerun()
         return
@@ -164,7 +164,7 @@ def goal_of(session: Session) -> None:
 def show(session: Session) -> None:
     task, origin = session.task, session.goal_origin()
     st.title("Task")
-    st.write(f"**{task.env_id}**, seed {task.seed}" if task.env_id else "**Two frames**, no environment")
+    st.write(f"**{widgets.plain(task.env_id)}**, seed {task.seed}" if task.env_id else "**Two frames**, no environment")
     left, right = st.columns(2)
     with left:
         widgets.show_frame(session.initial, "Initial frame", 420)

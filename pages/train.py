@@ -69,7 +69,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 settings=settings,
             )
         except BadInput as error:
-            st.error(str(error))
+            st.error(widgets.plain(str(error)))
         else:
             st.rerun()
     st.caption("Each run is a process of its own: it goes on when this page, or the app, is closed.")
@@ -103,7 +103,7 @@ def show_run(run: Run, rows: Sequence[dict]) -> None:
     with st.container(border=True):
         first, second, third, fourth = st.columns([2, 2, 3, 1])
         with first:
-            st.markdown(f"**Run {run.number}**, {report.describe(run.config)}, seed {run.config.seed}")
+            st.markdown(f"**Run {run.number}**, {widgets.plain(report.describe(run.config))}, seed {run.config.seed}")
             widgets.state_badge(run.job.state)
         solved = latest.get("success_rate")
         second.metric("Success, last 100 episodes", "—" if solved is None else f"{solved:.0%}")

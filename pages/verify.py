@@ -87,7 +87,7 @@ def show_replay(session: Session, proposal: Proposal, verification: Verification
     try:
         replay_of_one(session, proposal, verification)
     except VlmcarError as error:
-        st.error(str(error))
+        st.error(widgets.plain(str(error)))
 
 
 def replay_of_one(session: Session, proposal: Proposal, verification: Verification | None) -> None:

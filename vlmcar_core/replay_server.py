@@ -31,6 +31,7 @@ from vlmcar_core.replaying import Fault, Recorded, Replayer
 from vlmcar_core.types import Frame
 from vlmcar_core.vlms.replay import pieces
 
+HOSTS = ("127.0.0.1", "localhost")
 REQUEST_LIMIT_BYTES = 100 * 1024 * 1024
 PAUSE_SECONDS = 0.004
 TOKEN_CHARS = 4
@@ -93,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
+            self._only_us()
             self._authorize()
             if self.path.rstrip("/") != "/v1/models":
                 raise Refused(404, f"there is nothing at {self.path}")
@@ -105,6 +107,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         try:
+            self._only_us()
             request = self._request()
             if self.path.rstrip("/") != "/v1/chat/completions":
                 raise Refused(404, f"there is nothing at {self.path}")
@@ -115,12 +118,22 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
+    def _only_us(self) -> None:
+        """No page of another site may ask, also not one whose name was made to lead here."""
+        host = self.headers.get("Host", "")
+        origin = self.headers.get("Origin")
+        if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
+            raise Refused(400, f"this server answers to {' and '.join(HOSTS)} only")
+        if origin is not None and origin != f"http://{host}":
+            raise Refused(403, "a request from another site was refused")
+
     def _request(self) -> dict[str, Any]:
-        length = int(self.headers.get("Content-Length", "0"))
-        if not 0 < length <= REQUEST_LIMIT_BYTES:
-            raise Refused(413, f"the request has {length} bytes")
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or not 0 < int(length) <= REQUEST_LIMIT_BYTES:
+            self.close_connection = True
+            raise Refused(413, f"the request has {length[:20]} bytes")
         try:
-            request = json.loads(self.rfile.read(length))
+            request = json.loads(self.rfile.read(int(length)))
         except ValueError as error:
             raise Refused(400, f"the request is no JSON: {error}") from error
         if not isinstance(request, dict) or not isinstance(request.get("messages"), list) or not request["messages"]:

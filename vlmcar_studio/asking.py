@@ -109,7 +109,7 @@ def paste(session: Session, dialogue: Dialogue) -> Dialogue | None:
         try:
             done = authoring.answer_by_hand(session, dialogue, text, model)
         except BadInput as error:
-            st.error(str(error))
+            st.error(widgets.plain(str(error)))
             return None
         if done.proposal is not None:
             return done

@@ -114,7 +114,7 @@ def live(session: Session, stage: str) -> None:
             with st.container(border=len(shown) > 1):
                 show(dialogue, live=dialogue.proposal is None)
     except VlmcarError as error:
-        st.error(str(error))
+        st.error(widgets.plain(str(error)))
 
 
 def history(session: Session, key: str, repair: bool = False) -> Dialogue | None:

@@ -18,7 +18,7 @@ def picker() -> None:
     chosen = st.query_params.get(PARAMETER) or st.session_state.get("session", NONE)
     if chosen not in names:
         if chosen != NONE and st.query_params.get(PARAMETER):
-            st.warning(f"There is no readable session {chosen!r}; choose another in the sidebar.")
+            st.warning(widgets.plain(f"There is no readable session {chosen!r}; choose another in the sidebar."))
         chosen = NONE
     with st.sidebar:
         picked = st.selectbox("Session", names, index=names.index(chosen), key=f"picker-{len(names)}-{chosen}")
@@ -45,7 +45,7 @@ def session_or_none() -> Session | None:
     try:
         return Session.open(pipeline.default_root(), name) if name else None
     except (BadInput, DamagedFile) as error:
-        st.error(str(error))
+        st.error(widgets.plain(str(error)))
         return None
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 from streamlit_ace import st_ace
 
 from vlmcar_core.types import Diagnostic
+from vlmcar_studio import widgets
 
 FONT_SIZE = 15
 """At 14, its default, underscores cannot be seen on Linux."""
@@ -43,4 +44,4 @@ def problems(diagnostics: Sequence[Diagnostic]) -> None:
     for found in diagnostics:
         hint = f" — {found.hint}" if found.hint else ""
         sign = ":material/error:" if found.severity == "error" else ":material/warning:"
-        st.caption(f"{sign} line {found.line}: {found.message}{hint}".replace("`", "'"))
+        st.caption(f"{sign} line {found.line}: {widgets.plain(found.message + hint)}")

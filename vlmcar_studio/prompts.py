@@ -5,6 +5,7 @@ import streamlit as st
 from vlmcar_core import authoring, history, prompts
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session
+from vlmcar_studio import widgets
 
 
 def edit(session: Session) -> None:
@@ -31,7 +32,7 @@ def edit(session: Session) -> None:
             try:
                 authoring.set_prompt(session, name, text)
             except BadInput as error:
-                st.error(f"{error}. Your text is kept in the field.")
+                st.error(widgets.plain(f"{error}. Your text is kept in the field."))
             else:
                 st.toast("This session now asks in your words.", icon=":material/check:")
                 st.rerun()

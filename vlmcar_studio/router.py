@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from vlmcar_core.errors import VlmcarError
-from vlmcar_studio import current
+from vlmcar_studio import current, widgets
 
 ROOT = Path(__file__).parent.parent
 ICON = Path(__file__).with_name("icon.svg")
@@ -38,7 +38,7 @@ def main() -> None:
         current.picker()
         page.run()
     except VlmcarError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(widgets.plain(str(error)), icon=":material/error:")
     except Exception as error:  # noqa: BLE001 (the outermost boundary)
         st.error(
             f"A fault of the program, not yours: {type(error).__name__}: {error}. Nothing that was saved is lost; "

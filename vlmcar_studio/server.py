@@ -27,10 +27,12 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob: data:; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' blob:; "
-        "connect-src 'self' ws: wss: data: blob:; worker-src 'self' blob:; frame-src 'self' blob: data:; "
+        "connect-src 'self' data: blob:; worker-src 'self' blob:; frame-src 'self' blob: data:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
     ),
 }
@@ -87,7 +89,11 @@ ROUTES = [
 
 
 class OnlyUs:
-    """Refuses foreign hosts and cross-site requests, on Streamlit's routes and ours; adds security headers."""
+    """Refuses foreign hosts and cross-site requests, on Streamlit's routes and ours; adds security headers.
+
+    A browser always says where a WebSocket or a changing request comes from, so one without an Origin is no browser's:
+    it comes from a program of this machine, which could say anything. It is answered.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -104,7 +104,7 @@ def _running(job: Job) -> None:
     try:
         now = jobs.read(job.folder)
     except DamagedFile as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     if not now.running:
         st.rerun()
@@ -119,7 +119,7 @@ def _running(job: Job) -> None:
 def _ended(job: Job) -> None:
     if job.state == "success":
         if st.session_state.pop(f"watched-{job.folder}", False):
-            st.toast(f"{job.kind}: {job.message}", icon=":material/check:")
+            st.toast(plain(f"{job.kind}: {job.message}"), icon=":material/check:")
         return
     words = {"cancelled": "was stopped", "error": "failed", "lost": "was lost"}[job.state]
     text = f"The last {job.kind} {words}: {plain(job.message)}"

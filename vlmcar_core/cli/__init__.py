@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from vlmcar_core.cli import doctor, edit, inspect, models, propose, record, task, training, view, vlm
-from vlmcar_core.cli.base import cli
+from vlmcar_core.cli.base import cli, echo
 from vlmcar_core.errors import Cancelled, VlmcarError
 
 __all__ = ["cli", "main"]
@@ -35,10 +35,10 @@ def main() -> None:
     try:
         cli(prog_name="vlmcar")
     except Cancelled as error:
-        print(f"vlmcar: {error}", file=sys.stderr)
+        echo(f"vlmcar: {error}", err=True)
         sys.exit(130)
     except VlmcarError as error:
-        print(f"vlmcar: {error}", file=sys.stderr)
+        echo(f"vlmcar: {error}", err=True)
         sys.exit(1)
     except Exception:  # noqa: BLE001 (the outermost boundary)
         traceback.print_exc()

@@ -33,6 +33,16 @@ A whole session, with no API key:
 """
 
 
+def echo(text: object = "", err: bool = False) -> None:
+    """Print a line. What came from a session or a checker cannot steer the terminal: control characters are shown as
+    a sign."""
+    click.echo(harmless(str(text)), err=err)
+
+
+def harmless(text: str) -> str:
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 class InOrder(click.Group):
     """Lists its commands in the order in which they were added, not by name."""
 
@@ -115,7 +125,7 @@ class Bar:
             return
         self._drawn = time.monotonic()
         filled = self.WIDTH * done // total if total else 0
-        line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {message}"
+        line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {harmless(message)}"
         print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:

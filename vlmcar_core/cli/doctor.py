@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from vlmcar_core import pipeline
+from vlmcar_core.cli.base import echo
 
 PACKAGES = (
     *("streamlit", "gymnasium", "minigrid", "panda-gym", "pybullet", "metaworld", "stable-baselines3", "torch"),
@@ -24,26 +25,26 @@ def doctor() -> None:
     """
     from vlmcar_core.sandbox.layers import health
 
-    click.echo(f"CPython {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}")
+    echo(f"CPython {platform.python_version()}, {platform.system()} {platform.release()} {platform.machine()}")
     began = time.perf_counter()
     found = health()
     seconds = time.perf_counter() - began
-    click.echo(f"\nCheckers ({seconds:.1f} s to the first, with loading NumPy and OpenCV)")
+    echo(f"\nCheckers ({seconds:.1f} s to the first, with loading NumPy and OpenCV)")
     for layer in found.layers:
         state = "holds  " if layer.holds else "LACKING" if layer.needed else "absent "
-        click.echo(f"  {state}  {layer.name:10}  {layer.does}" + (f"; {layer.lacking}" if layer.lacking else ""))
+        echo(f"  {state}  {layer.name:10}  {layer.does}" + (f"; {layer.lacking}" if layer.lacking else ""))
     if found.refused:
-        click.echo(f"  {found.refused}")
+        echo(f"  {found.refused}")
     elif not found.sealed:
-        click.echo("  NOT SEALED: checkers run with your rights, because you said so; run only code that you have read")
-    click.echo("\nEnvironments")
+        echo("  NOT SEALED: checkers run with your rights, because you said so; run only code that you have read")
+    echo("\nEnvironments")
     for name, title in pipeline.env_families().items():
         tasks = [task for family, task in pipeline.env_tasks() if family == name]
         works = sum(task.works for task in tasks)
         note = next((task.note for task in tasks if not task.works and task.note), "")
-        click.echo(f"  {works:4} of {len(tasks):3}  {title}" + (f"; {note}" if works < len(tasks) and note else ""))
-    click.echo("\nPackages")
-    click.echo("  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+        echo(f"  {works:4} of {len(tasks):3}  {title}" + (f"; {note}" if works < len(tasks) and note else ""))
+    echo("\nPackages")
+    echo("  " + ", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     if not found.sealed:
         sys.exit(1)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import history, pipeline
-from vlmcar_core.cli.base import F, author_option, session_argument
+from vlmcar_core.cli.base import F, author_option, echo, session_argument
 from vlmcar_core.cli.inspect import read_source
 from vlmcar_core.cli.propose import show_proposal
 from vlmcar_core.store import Session
@@ -97,7 +97,7 @@ def restore(session: Session, number: int, author: str) -> None:
 def diff(session: Session, before: int, after: int) -> None:
     """Compare two proposals: titles, order and code."""
     text = history.diff(session.proposal(before), session.proposal(after))
-    click.echo(text or "the two proposals are the same")
+    echo(text or "the two proposals are the same")
 
 
 COMMANDS = (edit, restore, diff)

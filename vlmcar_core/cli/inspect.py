@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import recordings
-from vlmcar_core.cli.base import session_argument
+from vlmcar_core.cli.base import echo, session_argument
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.sandbox import CheckerProcess, diagnose
 from vlmcar_core.store import Session
@@ -20,7 +20,7 @@ def lint(file: Path) -> None:
     found = diagnose(read_source(file))
     for item in found:
         hint = f" ({item.hint})" if item.hint else ""
-        click.echo(f"{file}:{item.line}:{item.column + 1}: {item.severity}: {item.message}{hint} [{item.rule}]")
+        echo(f"{file}:{item.line}:{item.column + 1}: {item.severity}: {item.message}{hint} [{item.rule}]")
     if any(item.severity == "error" for item in found):
         sys.exit(1)
 
@@ -43,12 +43,12 @@ def look(session: Session, key: str, number: int | None, trajectory: str | None,
     outcome = found.outcome
     where = f" (line {outcome.line})" if outcome.line else ""
     answer = f"progress {outcome.value:g}" if outcome.value is not None else outcome.message
-    click.echo(f"{'done' if outcome.done else 'not done' if outcome.kind == 'ok' else outcome.kind}: {answer}{where}")
+    echo(f"{'done' if outcome.done else 'not done' if outcome.kind == 'ok' else outcome.kind}: {answer}{where}")
     for label, seen in (("initial", found.initial), ("current", found.current)):
         for item in seen:
-            click.echo(f"{label} {item.name}: {describe(item)}")
+            echo(f"{label} {item.name}: {describe(item)}")
     if found.printed:
-        click.echo(f"printed:\n{found.printed}")
+        echo(f"printed:\n{found.printed}")
 
 
 def describe(seen: Seen) -> str:

@@ -8,7 +8,7 @@ import click
 
 from vlmcar_core import authoring, compare, comparisons, jobs, repair, verdicts
 from vlmcar_core.asking import Meter
-from vlmcar_core.cli.base import Bar, as_job, job_option, session_argument
+from vlmcar_core.cli.base import Bar, as_job, echo, job_option, session_argument
 from vlmcar_core.cli.propose import show_question, show_round
 from vlmcar_core.cli.vlm import budget_options, chosen_budget, chosen_server, server_options
 from vlmcar_core.comparisons import Comparison, Plan
@@ -63,13 +63,13 @@ def mend(context: click.Context, /, session: Session, key: str | None, job: Path
             reporter.finish("success", one.compared.summary, {"proposal": one.proposal, "dialogue": one.dialogue})
     if not options["auto"]:
         show_round(session, one)
-        click.echo(meter.spent.words)
+        echo(meter.spent.words)
         return
     for item in found:
         for one in item.rounds:
-            click.echo(f"{item.key}: proposal {one.proposal}: {one.compared.summary}")
-        click.echo(f"{item.key}: " + (f"mended, proposal {item.adopted}" if item.adopted is not None else "not mended"))
-    click.echo(meter.spent.words if found else "no checker is rejected; there is nothing to mend")
+            echo(f"{item.key}: proposal {one.proposal}: {one.compared.summary}")
+        echo(f"{item.key}: " + (f"mended, proposal {item.adopted}" if item.adopted is not None else "not mended"))
+    echo(meter.spent.words if found else "no checker is rejected; there is nothing to mend")
     if job is None and any(item.adopted is None for item in found):
         sys.exit(EXIT_NOT_MENDED)
 
@@ -140,21 +140,19 @@ def compare_vlms(
 
 def show_comparison(comparison: Comparison) -> None:
     """A line per model; every rate with its count and interval."""
-    click.echo(f"comparison {comparison.number}: {len(comparison.rows)} of {len(comparison.plan.cells)} cells")
-    click.echo(
-        f"{'model':28} {'whole accepted':24} {'sub-tasks':>10} {'rounds':>7} {'tokens':>9} {'money':>9} {'s':>7}"
-    )
+    echo(f"comparison {comparison.number}: {len(comparison.rows)} of {len(comparison.plan.cells)} cells")
+    echo(f"{'model':28} {'whole accepted':24} {'sub-tasks':>10} {'rounds':>7} {'tokens':>9} {'money':>9} {'s':>7}")
     for item in comparison.totals:
         low, high = verdicts.interval(item.whole)
         whole = f"{item.whole.hits} of {item.whole.total} ({low:.0%} to {high:.0%})"
         money = "unknown" if item.money is None else f"${item.money:.4f}"
-        click.echo(
+        echo(
             f"{comparisons.label(item.model):28} {whole:24} {item.subtasks.hits:>3} of {item.subtasks.total:<3} "
             f"{item.rounds:>7.1f} {item.tokens:>9.0f} {money:>9} {item.seconds:>7.1f}"
         )
     for row in comparison.rows:
         if row.failure:
-            click.echo(f"  {comparisons.label(row.model)}, {row.task}, repeat {row.repeat} failed: {row.failure}")
+            echo(f"  {comparisons.label(row.model)}, {row.task}, repeat {row.repeat} failed: {row.failure}")
 
 
 @click.command(name="replay-server")
@@ -178,18 +176,18 @@ def replay_server(root: Path, /, names: tuple[str, ...], list_faults: bool, port
 
     if list_faults:
         for name, about in replaying.FAULTS.items():
-            click.echo(f"{name:20} {about}")
+            echo(f"{name:20} {about}")
         return
     chosen = [Session.open(root, name) for name in names or sessions(root).items]
     faults = [replaying.fault(text) for text in options.pop("faults")]
     replayer = replaying.Replayer(replaying.recorded(chosen), faults, **options)
     server = serving.make_server(replayer, port)
-    click.echo(f"{serving.base_url(server)}  models: {', '.join(replayer.models)}")
+    echo(f"{serving.base_url(server)}  models: {', '.join(replayer.models)}")
     sys.stdout.flush()
     try:
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
-        click.echo("ended")
+        echo("ended")
     finally:
         server.server_close()
 

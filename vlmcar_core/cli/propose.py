@@ -9,7 +9,7 @@ import click
 from vlmcar_core import authoring, candidates, dialogues, pipeline, plugins, questions, repair
 from vlmcar_core.asking import Meter
 from vlmcar_core.authoring import Wish
-from vlmcar_core.cli.base import as_job, author_option, job_option, session_argument
+from vlmcar_core.cli.base import as_job, author_option, echo, job_option, session_argument
 from vlmcar_core.cli.vlm import budget_options, chosen_budget, chosen_server, server_options
 from vlmcar_core.dialogue import Spent
 from vlmcar_core.dialogues import Dialogue
@@ -87,7 +87,7 @@ def propose(
         show_ranking(session)
     else:
         show_proposal(proposal)
-    click.echo(meter.spent.words)
+    echo(meter.spent.words)
 
 
 def _dialogue(session: Session, number: int | None) -> Dialogue | None:
@@ -97,12 +97,10 @@ def _dialogue(session: Session, number: int | None) -> Dialogue | None:
 def show_question(session: Session, dialogue: Dialogue) -> None:
     """What to paste into a chat page, and how to hand the answer in."""
     question = authoring.due(dialogue)
-    click.echo(printable(clipboard.text(question)))
+    echo(printable(clipboard.text(question)))
     for name in clipboard.pictures(question):
-        click.echo(f"[attach the picture {dialogue.folder / name}]")
-    click.echo(
-        f"\nThen: vlmcar answer {session.name} FILE   (dialogue {dialogue.number}; FILE may be - for the keyboard)"
-    )
+        echo(f"[attach the picture {dialogue.folder / name}]")
+    echo(f"\nThen: vlmcar answer {session.name} FILE   (dialogue {dialogue.number}; FILE may be - for the keyboard)")
 
 
 @click.command()
@@ -125,7 +123,7 @@ def answer(session: Session, file: Any, number: int | None, model: str) -> None:
         raise BadInput(f"{file.name} is not UTF-8 text ({error.reason} at byte {error.start})") from error
     done = authoring.answer_by_hand(session, dialogue, text, model)
     if done.exchanges[-1].problem:
-        click.echo(f"That answer could not be used: {done.exchanges[-1].problem}\n")
+        echo(f"That answer could not be used: {done.exchanges[-1].problem}\n")
     if done.proposal is not None and done.header.brief.repair:
         show_round(session, repair.judge(session, done))
     elif done.proposal is not None:
@@ -137,14 +135,14 @@ def answer(session: Session, file: Any, number: int | None, model: str) -> None:
 def show_round(session: Session, one: Round) -> None:
     """The table of before and after."""
     found = one.compared
-    click.echo(f"proposal {one.proposal}: {found.summary}")
+    echo(f"proposal {one.proposal}: {found.summary}")
     for label, names in (("mended", found.mended), ("still wrong", found.still), ("broken", found.broken)):
         if names:
-            click.echo(f"  {label}: {', '.join(names)}")
-    click.echo(f"  before: {found.before.judgement}: {found.before.reason}")
-    click.echo(f"  after:  {found.after.judgement}: {found.after.reason}")
-    click.echo(f"  the whole: {found.whole_before.judgement} before, {found.whole_after.judgement} after")
-    click.echo(
+            echo(f"  {label}: {', '.join(names)}")
+    echo(f"  before: {found.before.judgement}: {found.before.reason}")
+    echo(f"  after:  {found.after.judgement}: {found.after.reason}")
+    echo(f"  the whole: {found.whole_before.judgement} before, {found.whole_after.judgement} after")
+    echo(
         f"adopt it with: vlmcar adopt {session.name} {one.proposal}"
         if found.offered
         else f"it is not offered; another round: vlmcar repair {session.name} --proposal {one.proposal}"
@@ -163,10 +161,10 @@ def show_dialogues(session: Session, number: int | None) -> None:
     for item in listing.items:
         came = f"proposal {item.proposal}" if item.proposal is not None else state(item)
         about = f" mends {item.header.brief.repair}" if item.header.brief.repair else ""
-        click.echo(f"{item.number:>4} {item.header.vlm:10} {item.model:28} {came}{about}; {item.spent.words}")
+        echo(f"{item.number:>4} {item.header.vlm:10} {item.model:28} {came}{about}; {item.spent.words}")
     for problem in listing.problems:
-        click.echo(f"damaged: {problem}", err=True)
-    click.echo(f"in all: {dialogues.spent(session).words}")
+        echo(f"damaged: {problem}", err=True)
+    echo(f"in all: {dialogues.spent(session).words}")
 
 
 def state(dialogue: Dialogue) -> str:
@@ -187,21 +185,19 @@ def printable(text: str) -> str:
 
 def show_dialogue(dialogue: Dialogue) -> None:
     for done in dialogue.exchanges:
-        click.echo(f"== {questions.title(done.stage, questions.titles(dialogue.exchanges))}, try {done.attempt}")
-        click.echo(f"{printable(done.messages[-1].text)}\n-- {done.reply.model}, {Spent.of(done.reply).words}")
-        click.echo(
-            printable(done.reply.text) + (f"\n-- could not be used: {done.problem}" if done.problem else "") + "\n"
-        )
+        echo(f"== {questions.title(done.stage, questions.titles(dialogue.exchanges))}, try {done.attempt}")
+        echo(f"{printable(done.messages[-1].text)}\n-- {done.reply.model}, {Spent.of(done.reply).words}")
+        echo(printable(done.reply.text) + (f"\n-- could not be used: {done.problem}" if done.problem else "") + "\n")
 
 
 def show_proposal(proposal: Proposal) -> None:
     """The goal and the sub-tasks in order, with their doubts."""
-    click.echo(f"proposal {proposal.number} by {proposal.author}" + (f": {proposal.reason}" if proposal.reason else ""))
-    click.echo(f"goal: {proposal.goal.title}" + (f"  doubt: {proposal.goal.doubt}" if proposal.goal.doubt else ""))
+    echo(f"proposal {proposal.number} by {proposal.author}" + (f": {proposal.reason}" if proposal.reason else ""))
+    echo(f"goal: {proposal.goal.title}" + (f"  doubt: {proposal.goal.doubt}" if proposal.goal.doubt else ""))
     for number, step in enumerate(proposal.subtasks, 1):
-        click.echo(f"  {number}. {step.title}  [{step.key}]" + (f"  doubt: {step.doubt}" if step.doubt else ""))
+        echo(f"  {number}. {step.title}  [{step.key}]" + (f"  doubt: {step.doubt}" if step.doubt else ""))
     for doubt in proposal.doubts:
-        click.echo(f"  doubt: {doubt}")
+        echo(f"  doubt: {doubt}")
 
 
 @click.command()
@@ -215,19 +211,19 @@ def show_ranking(session: Session) -> None:
     found = candidates.ranked(session)
     if not found:
         raise BadInput(f"no verified candidate is there; make some with: vlmcar propose {session.name} --candidates 3")
-    click.echo(f"{'':4} {'verdict':10} {'random below':>12} {'experts':>8} {'ms/frame':>9} {'chars':>6}  author")
+    echo(f"{'':4} {'verdict':10} {'random below':>12} {'experts':>8} {'ms/frame':>9} {'chars':>6}  author")
     for proposal, score in found:
         stands = "" if proposal.candidate else " (stands)"
-        click.echo(
+        echo(
             f"{proposal.number:>4} {score.judgement:10} {score.bound:>12.1%} {1 - score.missed:>8.0%} "
             f"{score.seconds * 1000:>9.2f} {score.length:>6}  {proposal.author}{stands}"
         )
     best = found[0][0]
     for key, options in candidates.choices(session, best.number or 0).items():
         listed = ", ".join(f"{choice.proposal}:{choice.step.key} ({choice.score.judgement})" for choice in options)
-        click.echo(f"  {key}: {listed}")
+        echo(f"  {key}: {listed}")
     accounts = candidates.accounts(session)
-    click.echo(accounts.spent.words)
+    echo(accounts.spent.words)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import pipeline, verdicts
-from vlmcar_core.cli.base import as_job, job_option, session_argument
+from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
 from vlmcar_core.verdicts import Verification
@@ -41,7 +41,7 @@ def record(
             f"; {found.note}" if found.note else ""
         )
         reporter.finish("success", summary, dataclasses.asdict(found))
-    click.echo(summary)
+    echo(summary)
 
 
 @click.command()
@@ -64,11 +64,11 @@ def show_verification(proposal: Proposal, verification: Verification) -> None:
     for step in proposal.steps:
         verdict = verification.verdict(step.key)
         judged = verdicts.judge_checker(verdict, verification)
-        click.echo(f"{judged.judgement:10} {step.key}: {judged.reason}")
+        echo(f"{judged.judgement:10} {step.key}: {judged.reason}")
         for wrong in verdict.wrong[:1]:
-            click.echo(f"{'':10} first wrong: {wrong.trajectory}, frame {wrong.frame}: {wrong.reason}")
+            echo(f"{'':10} first wrong: {wrong.trajectory}, frame {wrong.frame}: {wrong.reason}")
     judged = verdicts.judge_whole(verification)
-    click.echo(f"{judged.judgement:10} the whole: {judged.reason}")
+    echo(f"{judged.judgement:10} the whole: {judged.reason}")
 
 
 COMMANDS = (record,)

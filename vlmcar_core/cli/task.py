@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vlmcar_core import pipeline
-from vlmcar_core.cli.base import F, session_argument
+from vlmcar_core.cli.base import F, echo, session_argument
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session, sessions
 from vlmcar_core.types import Recording, Thresholds
@@ -36,11 +36,11 @@ def list_sessions(root: Path) -> None:
     listing = sessions(root)
     for name in listing.items:
         task = Session.open(root, name).task
-        click.echo(f"{name:32} {task.env_id or 'two frames'}")
+        echo(f"{name:32} {task.env_id or 'two frames'}")
     for problem in listing.problems:
-        click.echo(f"damaged: {problem}", err=True)
+        echo(f"damaged: {problem}", err=True)
     if not listing.items and not listing.problems:
-        click.echo(f"no sessions in {root}; make one with: vlmcar new NAME --env MiniGrid-DoorKey-6x6-v0")
+        echo(f"no sessions in {root}; make one with: vlmcar new NAME --env MiniGrid-DoorKey-6x6-v0")
 
 
 @click.command()
@@ -53,7 +53,7 @@ def envs(text: str, expert: bool) -> None:
     ]
     for task in shown:
         marks = ", ".join(filter(None, ["paper" if task.paper else "", "expert" if task.expert else "", task.note]))
-        click.echo(f"{task.env_id:48} {marks}")
+        echo(f"{task.env_id:48} {marks}")
     if not shown:
         raise BadInput(f"no environment's id contains {text!r}; `vlmcar envs` lists them all")
 
@@ -89,7 +89,7 @@ def new(root: Path, /, name: str, env_id: str | None, initial: Path | None, goal
         )
         if goal is not None:
             pipeline.set_goal_from_upload(session, goal.read_bytes(), goal.name)
-    click.echo(f"session {session.name} in {session.folder}")
+    echo(f"session {session.name} in {session.folder}")
 
 
 @click.command()
@@ -108,7 +108,7 @@ def goal(session: Session, image: Path | None, trajectory: str | None, frame: in
     origin = session.goal_origin()
     if origin is not None:
         came = f"frame {origin.frame} of {origin.trajectory}" if origin.trajectory else origin.name
-        click.echo(f"goal frame: {came}")
+        echo(f"goal frame: {came}")
 
 
 COMMANDS = (new, list_sessions, envs, goal)

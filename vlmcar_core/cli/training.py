@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vlmcar_core import jobs, pipeline, runs
-from vlmcar_core.cli.base import as_job, job_option, session_argument
+from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
 from vlmcar_core.store import Session
@@ -38,13 +38,13 @@ def train(session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, 
     """
     started = pipeline.start_training(session, rewards or ("dense", "sparse"), range(seeds), **options)
     for job in started:
-        click.echo(f"started {job.folder.parent.name}/{job.folder.name}")
+        echo(f"started {job.folder.parent.name}/{job.folder.name}")
     if detach:
         return
     try:
         _watch_until_done([job.folder for job in started])
     except KeyboardInterrupt:
-        click.echo(f"the runs go on; see: vlmcar jobs {session.name}   stop them: vlmcar cancel {session.name}")
+        echo(f"the runs go on; see: vlmcar jobs {session.name}   stop them: vlmcar cancel {session.name}")
     show_runs(session)
 
 
@@ -56,7 +56,7 @@ def _watch_until_done(folders: list[Path]) -> None:
             line = f"{job.state} {job.done * 10 // max(job.total, 1)} {job.total}"
             if said.get(job.folder) != line:
                 said[job.folder] = line
-                click.echo(describe_job(job.folder, job))
+                echo(describe_job(job.folder, job))
         if not any(job.running for job in found):
             return
         time.sleep(1.0)
@@ -83,16 +83,16 @@ def list_runs(session: Session) -> None:
 
 def show_runs(session: Session) -> None:
     """A line per run: number, reward, seed, state, steps to 80 % success, final success."""
-    click.echo(f"{'run':>4} {'reward':8} {'seed':>4} {'state':10} {'steps to 80 %':>14} {'final success':>14}")
+    echo(f"{'run':>4} {'reward':8} {'seed':>4} {'state':10} {'steps to 80 %':>14} {'final success':>14}")
     listing = runs.runs(session)
     for run in listing.items:
         found = runs.summary(runs.read_evaluations(run.folder))
         reached = f"{found.steps_to_learned:,}" if found.steps_to_learned is not None else "-"
         final = f"{found.final_success:.0%}" if found.final_success is not None else "-"
         config = run.config
-        click.echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")
+        echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")
     for problem in listing.problems:
-        click.echo(f"damaged: {problem}", err=True)
+        echo(f"damaged: {problem}", err=True)
 
 
 @click.command()
@@ -105,7 +105,7 @@ def watch(session: Session, run: int, episodes: int, job: Path | None) -> None:
     with as_job(session, "watch", job) as (progress, reporter):
         ids = pipeline.watch(session, run, episodes, progress)
         reporter.finish("success", f"{len(ids)} episodes of run {run} recorded", {"trajectories": ids})
-    click.echo(" ".join(ids))
+    echo(" ".join(ids))
 
 
 COMMANDS = (train, train_run, list_runs, watch)

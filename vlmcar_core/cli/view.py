@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import files, jobs, pipeline
-from vlmcar_core.cli.base import session_argument
+from vlmcar_core.cli.base import echo, session_argument
 from vlmcar_core.cli.propose import show_proposal
 from vlmcar_core.cli.record import show_verification
 from vlmcar_core.errors import BadInput, DamagedFile
@@ -24,23 +24,23 @@ DEFAULT_PORT = 8501
 def show(session: Session) -> None:
     """Show what a session holds: task, trajectories, newest proposal and its verdict."""
     header = session.header()
-    click.echo(f"session {session.name}: {header.task.env_id or 'two frames'}, seed {header.task.seed}")
+    echo(f"session {session.name}: {header.task.env_id or 'two frames'}, seed {header.task.seed}")
     listing = session.trajectories()
     for source in dict.fromkeys(info.source for info in listing.items):
         group = [info for info in listing.items if info.source == source]
         solved = sum(info.success is True for info in group)
-        click.echo(f"{len(group)} {source} trajectories, {solved} solved, {sum(info.steps for info in group)} steps")
+        echo(f"{len(group)} {source} trajectories, {solved} solved, {sum(info.steps for info in group)} steps")
     proposals = session.proposals()
     if proposals.items:
         show_proposal(proposals.items[-1])
         verification = session.verification(proposals.items[-1].number or 0)
         if verification is None:
-            click.echo(f"not verified yet; next: vlmcar verify {session.name}")
+            echo(f"not verified yet; next: vlmcar verify {session.name}")
         else:
             show_verification(proposals.items[-1], verification)
-            click.echo(f"random episodes end after at most {verification.random_steps} steps")
+            echo(f"random episodes end after at most {verification.random_steps} steps")
     for problem in (*listing.problems, *proposals.problems, *session.verifications().problems):
-        click.echo(f"damaged: {problem}", err=True)
+        echo(f"damaged: {problem}", err=True)
 
 
 @click.command()
@@ -52,7 +52,7 @@ def report(session: Session, out: Path | None) -> None:
     if not path.parent.is_dir():
         raise BadInput(f"there is no folder {str(path.parent)!r} to write the report to")
     files.write_text(path, pipeline.report(session))
-    click.echo(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    echo(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 
 @click.command(name="jobs")
@@ -61,9 +61,9 @@ def list_jobs(session: Session) -> None:
     """List a session's background jobs and training runs, with their state."""
     for folder in (*session.job_folders(), *session.run_folders()):
         try:
-            click.echo(describe_job(folder, jobs.read(folder)))
+            echo(describe_job(folder, jobs.read(folder)))
         except DamagedFile as error:
-            click.echo(f"damaged: {error}", err=True)
+            echo(f"damaged: {error}", err=True)
 
 
 def describe_job(folder: Path, job: Job) -> str:
@@ -83,7 +83,7 @@ def cancel(session: Session, which: str | None) -> None:
         raise BadInput(f"no job {which!r} in session {session.name!r}; `vlmcar jobs {session.name}` lists them")
     chosen = [folders[which]] if which is not None else list(folders.values())
     stopped = [folder for folder in chosen if _stop(folder)]
-    click.echo(f"{len(stopped)} stopped")
+    echo(f"{len(stopped)} stopped")
 
 
 def _stop(folder: Path) -> bool:
@@ -106,7 +106,7 @@ def app(root: Path, port: int | None, headless: bool) -> None:
     no_display = sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
-    click.echo(f"VLM-CaR Studio: http://127.0.0.1:{chosen}  (sessions in {root}; Ctrl-C ends it, trainings go on)")
+    echo(f"VLM-CaR Studio: http://127.0.0.1:{chosen}  (sessions in {root}; Ctrl-C ends it, trainings go on)")
     sys.stdout.flush()
     arguments = ["--port", str(chosen), *(["--headless"] if headless or no_display else [])]
     environment = {**os.environ, "VLMCAR_SESSIONS": str(root.resolve())}

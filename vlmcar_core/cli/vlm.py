@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vlmcar_core import authoring, history, prices, prompts, servers
-from vlmcar_core.cli.base import F, session_argument
+from vlmcar_core.cli.base import F, echo, session_argument
 from vlmcar_core.cli.inspect import read_source
 from vlmcar_core.dialogue import Budget
 from vlmcar_core.errors import BadInput, UnknownName
@@ -78,10 +78,10 @@ def vlm(root: Path, /, save: bool, **options: Any) -> None:
     if save:
         servers.save(root, server)
     for name, value in dataclasses.asdict(server).items():
-        click.echo(f"{name:16} {value}")
-    click.echo(f"{'key':16} {authoring.key_for(server).origin}")
+        echo(f"{name:16} {value}")
+    echo(f"{'key':16} {authoring.key_for(server).origin}")
     if server.preset != "other":
-        click.echo(f"{'':16} {servers.PRESETS[server.preset].about}")
+        echo(f"{'':16} {servers.PRESETS[server.preset].about}")
 
 
 @click.command()
@@ -96,9 +96,9 @@ def models(root: Path, /, **options: Any) -> None:
     for name in found:
         price = prices.price_of(name, prices.load(root))
         cost = f"  ${price.prompt:g} / ${price.answer:g} per million tokens ({price.known})" if price else ""
-        click.echo(f"{name}{cost}")
+        echo(f"{name}{cost}")
     if not found:
-        click.echo(f"{server.base_url} lists no models; enter one by its name with --model")
+        echo(f"{server.base_url} lists no models; enter one by its name with --model")
 
 
 @click.command(name="test-vlm")
@@ -113,7 +113,7 @@ def test_vlm(root: Path, /, **options: Any) -> None:
     if not server.model:
         raise BadInput("no model is chosen; name one with --model (`vlmcar models` lists them)")
     test = eyes.eye_test(openai.OpenAiVlm(server, authoring.key_for(server), prices.load(root)))
-    click.echo(eyes.verdict(test, server))
+    echo(eyes.verdict(test, server))
     if not test.sees:
         sys.exit(1)
 
@@ -130,7 +130,7 @@ def key(root: Path, /, what: str, **options: Any) -> None:
         servers.keep_key(server, click.prompt(f"Key for {server.base_url}", hide_input=True))
     elif what == "forget":
         servers.keep_key(server, "")
-    click.echo(f"{server.base_url}: {authoring.key_for(server).origin}")
+    echo(f"{server.base_url}: {authoring.key_for(server).origin}")
 
 
 @click.command(name="prompts")
@@ -144,7 +144,7 @@ def show_prompts(session: Session, name: str | None, file: Path | None, reset: b
     own = session.own_prompts()
     if name is None:
         for each, about in prompts.ABOUT.items():
-            click.echo(f"{each:12} {'own' if each in own else f'v{prompts.VERSION}':4} {about}")
+            echo(f"{each:12} {'own' if each in own else f'v{prompts.VERSION}':4} {about}")
         return
     if name not in prompts.ABOUT:
         raise UnknownName.among("prompt", name, prompts.ABOUT)
@@ -153,7 +153,7 @@ def show_prompts(session: Session, name: str | None, file: Path | None, reset: b
         own = session.own_prompts()
     shipped = prompts.shipped()[name]
     text = own.get(name, shipped)
-    click.echo(history.text_diff(shipped, text, f"shipped {name}", f"own {name}") if differ else text)
+    echo(history.text_diff(shipped, text, f"shipped {name}", f"own {name}") if differ else text)
 
 
 @click.command(name="prices")
@@ -175,9 +175,9 @@ def show_prices(root: Path, /, row: tuple[str, str, str] | None, remove: str | N
         rows = [item for item in rows if item.model != remove]
     if row or remove:
         prices.save(root, rows)
-    click.echo(f"{'model':32} {'prompt':>10} {'answer':>10}  known (US dollars per million tokens)")
+    echo(f"{'model':32} {'prompt':>10} {'answer':>10}  known (US dollars per million tokens)")
     for item in rows:
-        click.echo(f"{item.model:32} {item.prompt:>10g} {item.answer:>10g}  {item.known}")
+        echo(f"{item.model:32} {item.prompt:>10g} {item.answer:>10g}  {item.known}")
 
 
 COMMANDS = (vlm, models, test_vlm, key, show_prompts, show_prices)
