@@ -12,7 +12,14 @@ import pytest
 from tests.browser.conftest import Server, serving
 from tests.studio_sessions import recorded
 
-ROUTES = ("/", "/_stcore/health", "/_stcore/host-config", "/static/index.html", "/media/x.png", "/vlmcar/frame/a/b/0.png")
+ROUTES = (
+    "/",
+    "/_stcore/health",
+    "/_stcore/host-config",
+    "/static/index.html",
+    "/media/x.png",
+    "/vlmcar/frame/a/b/0.png",
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,4 +91,6 @@ def test_it_listens_on_loopback_only(server: Server) -> None:
 def test_a_hostile_session_leads_nowhere_from_the_terminal(tmp_path: Path) -> None:
     from vlmcar_core.cli.base import harmless
 
-    assert harmless("a\x1b]0;owned\x07\x1b[2Jb\r\x9b31m\u202ec") == "a\ufffd]0;owned\ufffd\ufffd[2Jb\ufffd\ufffd31m\ufffdc"
+    assert (
+        harmless("a\x1b]0;owned\x07\x1b[2Jb\r\x9b31m\u202ec") == "a\ufffd]0;owned\ufffd\ufffd[2Jb\ufffd\ufffd31m\ufffdc"
+    )

@@ -112,6 +112,7 @@ class CheckerProcess:
             try:
                 self._started(key, initial.nbytes).run(initial, frames, outcomes)
             except _Gone as gone:
+                del outcomes[len(frames) - 1 :]  # it may have answered everything, and misbehaved then
                 outcomes.append(self._killed(key, gone))
             except SandboxError:
                 self._dropped(key)
@@ -363,6 +364,7 @@ class _Patience:
 # What a worker says is a stranger's word: every field is looked at.
 
 FAULT_KINDS = ("rejected", "error", "denied", "timeout", "memory", "badreturn")
+KINDS_TOLD = ("ok", *FAULT_KINDS, "crash", "disabled")
 TEXT_CHARS = 700
 
 
