@@ -180,4 +180,9 @@ def test_objects_are_put_first_only_where_they_are_called_and_not_defined() -> N
     assert reading.joined(objects, own) == own
     assert reading.joined(objects, "def check(a, b):\n    return identify_door(b)\n").startswith("def check")
     assert reading.joined("", calls) == calls
+    helped = "import numpy as np\nLEAST = 3\n\n\ndef parts(image):\n    return image\n"
+    for line in ("return parts(b)", "return b.sum() > LEAST", "return np.any(b)"):
+        assert reading.joined(helped, f"def check(a, b):\n    {line}\n").startswith(helped.strip())
+    for own in ("import numpy as np\n", "import numpy as np, cv2\n", "from numpy import any as np\n"):
+        assert reading.joined(helped, f"{own}def check(a, b):\n    return np.any(b)\n").startswith(own)
     assert reading.joined(reading.joined(objects, calls), calls).count("def identify_key") == 1

@@ -22,8 +22,12 @@ NUMBERED = re.compile(
     r"^[ \t]*(?:[-*][ \t]+)?(?:\*\*)?(?:sub-?task[ \t]+)?(\d{1,2})[.):][ \t]*(.+)$", re.MULTILINE | re.IGNORECASE
 )
 BULLET = re.compile(r"^[ \t]*[-*•][ \t]+(.+)$", re.MULTILINE)
-DEFINED = re.compile(r"^[ \t]*def[ \t]+(identify_\w+)[ \t]*\(", re.MULTILINE)
-CALLED = re.compile(r"\b(identify_\w+)[ \t]*\(")
+GIVEN = re.compile(
+    r"^(?:def[ \t]+(\w+)[ \t]*\(|class[ \t]+(\w+)|([A-Z][A-Z0-9_]*)[ \t]*(?::[^=\n]*)?="
+    r"|(?:from[ \t]+\S+[ \t]+)?import[ \t]+(.+)$)",
+    re.MULTILINE,
+)
+"""What a source gives its functions, at the left edge: functions, classes, constants, imports."""
 
 
 KEYS = {"goal", "subtasks", "code"}
@@ -64,12 +68,19 @@ def read(stage: str, text: str) -> GoalAnswer | SubTasksAnswer | CheckAnswer:
 
 
 def joined(objects: str, checker: str) -> str:
-    """A checker's source, with the `identify_*` functions of an earlier answer put first where it calls one of them
-    without defining it."""
-    lacking = set(CALLED.findall(checker)) - set(DEFINED.findall(checker))
-    if not lacking & set(DEFINED.findall(objects)):
+    """A checker's source, with an earlier answer's code put first where it uses something of that (a function, a
+    constant, an import) without having it itself."""
+    lacking = _given(objects) - _given(checker)
+    if not any(re.search(rf"\b{name}\b", checker) for name in lacking):
         return checker
     return f"{objects.strip()}\n\n\n{checker.strip()}\n"
+
+
+def _given(source: str) -> set[str]:
+    names: set[str] = set()
+    for function, kind, constant, imported in GIVEN.findall(source):
+        names |= {function, kind, constant} | {part.split()[-1] for part in imported.split(",") if part.split()}
+    return {name for name in names if name.isidentifier() and name != "check"}
 
 
 def clean(text: str, limit: int = TITLE_MAX_CHARS) -> str:
