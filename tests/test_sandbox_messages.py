@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import RED_AT_LEAST, picture
 from vlmcar_core.sandbox import CheckerProcess, Limits
+from vlmcar_core.sandbox.heard import KINDS_TOLD
 from vlmcar_core.sandbox.inside import wire
-from vlmcar_core.sandbox.process import KINDS_TOLD
 from vlmcar_core.types import Checker, Inspection, Outcome
 
 HONEST = Checker("honest", RED_AT_LEAST.format(pixels=4))
@@ -94,6 +94,12 @@ def looked_sound(found: Inspection) -> bool:
 @example(data=wire.message(wire.FAULT, {"frame": 0, "kind": "ok"}) * 200, early=False, ends=False)
 @example(data=wire.HEADER.pack(wire.ANSWER, 2**20, 0) + b"[" * 2**16, early=True, ends=True)
 @example(data=wire.message(wire.END) * 9, early=False, ends=False)
+@example(data=wire.message(wire.FAULT, b'{"frame": Infinity, "kind": "error"}'), early=False, ends=True)
+@example(
+    data=wire.message(wire.ANSWER, b'{"outcome": {"value": 1e999}, "printed": 1, "initial": [], "current": []}'),
+    early=False,
+    ends=True,
+)
 def test_whatever_a_worker_says_is_taken_for_its_checkers_word(data: bytes, early: bool, ends: bool) -> None:
     source = SAYS.format(data=data.hex(), early=early, ends=ends)
     with CheckerProcess([Checker("it", source), HONEST], LIMITS) as process:

@@ -7,7 +7,7 @@ import atexit
 import threading
 
 from vlmcar_core.errors import SandboxError
-from vlmcar_core.sandbox.process import Limits, Worker, _Gone
+from vlmcar_core.sandbox.worker import Gone, Limits, Worker
 from vlmcar_core.types import Diagnostic
 
 _lock = threading.Lock()
@@ -35,7 +35,7 @@ def _asked(source: str) -> list[Diagnostic]:
         atexit.register(close)
     try:
         return [Diagnostic(**finding) for finding in _shared.diagnose(source)]
-    except _Gone as gone:
+    except Gone as gone:
         close()
         return [Diagnostic("syntax", "error", 1, 0, f"the source could not even be read: {gone.outcome.message}")]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from vlmcar_core.errors import SandboxError
 from vlmcar_core.sandbox import trust
 from vlmcar_core.sandbox.inside.seal import NEEDED
-from vlmcar_core.sandbox.process import Limits, Worker
+from vlmcar_core.sandbox.worker import Limits, Worker
 
 WHAT = {
     "seccomp": ("system calls are denied but for about twenty", "install libseccomp2 and pyseccomp, on Linux"),

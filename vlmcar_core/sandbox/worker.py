@@ -1,0 +1,264 @@
+"""The app's end of a worker: sends it frames, waits for its answers no longer than it may, ends it."""
+
+import json
+import socket
+import struct
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from vlmcar_core.errors import SandboxError
+from vlmcar_core.sandbox import heard, trust
+from vlmcar_core.sandbox.forking import ZYGOTE
+from vlmcar_core.sandbox.inside import wire
+from vlmcar_core.sandbox.inside.worker import Order
+from vlmcar_core.types import Frame, Frames, Inspection, Outcome
+
+INITIALS = 32
+"""Initial frames that a worker keeps."""
+USUAL_FRAME_BYTES = 1 << 20
+"""Room is made for frames of this size at first; it is taken only where it is used."""
+FRAMES_BYTES = 8 << 20
+"""For the frames of one message, unless a single frame is larger: about what the processor keeps near."""
+SEAL_SECONDS = 60.0
+LOOK_MICROSECONDS = 50_000
+SIGKILL, SIGSYS = 9, 31
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one checker may use."""
+
+    seconds: float = 1.0
+    """CPU time of one call. After twice that, or ten times that of the clock on the wall, its process is ended."""
+
+    memory_bytes: int = 512 * 1024 * 1024
+    """Address space beyond what the libraries take."""
+
+    output_chars: int = 4000
+    """What it prints beyond this is dropped."""
+
+    gate: bool = True
+    """Refuse what the static gate refuses. The seal holds without it; the tests of the seal switch it off."""
+
+
+class Gone(Exception):
+    """The worker ended, or had to be ended: the outcome for what it was doing."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class Worker:
+    """A running worker and the messages to and from it."""
+
+    def __init__(self, limits: Limits, frame_bytes: int = USUAL_FRAME_BYTES, skimage: bool = False) -> None:
+        self._limits = limits
+        self.frame_bytes = max(frame_bytes, USUAL_FRAME_BYTES)
+        self._kept = INITIALS if self.frame_bytes <= USUAL_FRAME_BYTES else 2
+        self._slots: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        order = Order(limits.seconds, limits.memory_bytes, limits.output_chars, limits.gate, trust.trusted(), skimage)
+        self._fork = ZYGOTE.fork(order, self._kept * self.frame_bytes + max(FRAMES_BYTES, self.frame_bytes))
+        self._channel = self._fork.channel
+        # A wait that looks up now and then costs no more than one that does not.
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, LOOK_MICROSECONDS))
+        self._pixels = np.frombuffer(self._fork.frames, np.uint8)
+        self._values = np.frombuffer(self._fork.values, np.float64)
+        self.layers = self._sealed()
+
+    def _sealed(self) -> tuple[str, ...]:
+        try:
+            answer, _ = self._answer(SEAL_SECONDS)
+        except Gone as gone:
+            self.end()
+            raise SandboxError(f"the process for checkers did not start: {gone.outcome.message}") from gone
+        if "refused" in answer:
+            self.end()
+            raise SandboxError(trust.refusal(str(answer["refused"])[:500]))
+        return tuple(str(name) for name in answer.get("layers", ()))
+
+    def load(self, key: str, source: str) -> None:
+        """Run a checker's source; raises `Gone` where that does not come to an end."""
+        self._send(wire.message(wire.LOAD, {"key": key, "source": source}))
+        self._answer(factor=2.0)
+
+    def run(self, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
+        """Append an outcome for every frame that has none yet; those that were known when the process went stay."""
+        first = self._keep(initial)
+        batch = min(wire.BATCH, max(1, FRAMES_BYTES // initial.nbytes))
+        while len(outcomes) < len(frames):
+            part = frames[len(outcomes) : len(outcomes) + batch]
+            self._values[: len(part)] = np.nan
+            self._send(self._asking(wire.ASK, first, part))
+            faults: dict[int, Outcome] = {}
+            try:
+                self._wait(len(part), faults)
+            finally:
+                outcomes += heard.outcomes_of(self._values[: len(part)].copy(), faults)
+
+    def inspect(self, initial: Frame, current: Frame) -> Inspection:
+        self._send(self._asking(wire.INSPECT, self._keep(initial), current[None]))
+        answer, payload = self._answer(factor=12.0)
+        shape = current.shape[:2]
+        try:
+            said = answer["outcome"]
+            outcome = Outcome("ok", heard.progress(said["value"])) if "value" in said else heard.fault(said)
+            before, rest = heard.marks(answer["initial"], payload, shape)
+            now, _ = heard.marks(answer["current"], rest, shape)
+            return Inspection(outcome, heard.text(answer["printed"], self._limits.output_chars), before, now)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise Gone(heard.nonsense(error)) from None
+
+    def diagnose(self, source: str) -> list[dict[str, Any]]:
+        """The static gate's findings."""
+        self._send(wire.message(wire.DIAGNOSE, {"source": source}))
+        return list(self._answer(factor=4.0)[0]["findings"])
+
+    def end(self) -> int | None:
+        """End the process, whatever it does; nothing stays behind. How it ended: minus the signal, or its code."""
+        self._fork.kill()
+        wire.readable(self._fork.handle, 5.0)
+        status = ZYGOTE.reap(self._fork.pid)
+        del self._pixels, self._values
+        self._slots.clear()
+        self._fork.close()
+        return status
+
+    def _keep(self, initial: Frame) -> int:
+        """Where the worker finds this initial frame; it is copied only once while it stays the same object."""
+        identity = id(initial)
+        if identity not in self._slots:
+            slot = len(self._slots)
+            if slot >= self._kept:
+                _, (_, slot) = self._slots.popitem(last=False)
+            # Held here, so that no other frame can take its identity.
+            self._slots[identity] = (initial, slot)
+            self._put(slot * self.frame_bytes, initial)
+        self._slots.move_to_end(identity)
+        return self._slots[identity][1] * self.frame_bytes
+
+    def _put(self, offset: int, frames: NDArray[np.uint8]) -> None:
+        if frames.dtype != np.uint8 or frames.shape[-1] != 3:
+            raise ValueError(f"frames are uint8 (…, H, W, 3), not {frames.dtype} {frames.shape}")
+        np.copyto(self._pixels[offset : offset + frames.nbytes].reshape(frames.shape), frames)
+
+    def _asking(self, operation: int, first: int, frames: Frames) -> bytes:
+        start = self._kept * self.frame_bytes
+        self._put(start, frames)
+        count, height, width, _ = frames.shape
+        return wire.message(operation, wire.RUN.pack(first, start, count, height, width))
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except OSError:
+            raise Gone(self._death()) from None
+
+    def _wait(self, count: int, faults: dict[int, Outcome]) -> None:
+        """Until all frames of a message are answered; faults come as they happen."""
+        patience = Patience(self._fork.pid, self._limits)
+        answered = 0
+        while True:
+            operation, text, _ = self._message(patience, lambda: int(np.isfinite(self._values[:count]).sum()))
+            if operation == wire.END:
+                return
+            if operation != wire.FAULT or answered >= count:
+                raise Gone(heard.nonsense(f"operation {operation}"))
+            answered += 1
+            try:
+                faults[int(text["frame"])] = heard.fault(text)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise Gone(heard.nonsense(error)) from None
+
+    def _answer(self, seconds: float | None = None, factor: float = 1.0) -> tuple[dict[str, Any], bytes]:
+        """One answer; `seconds` of waiting, or as long as the limits of one call allow times `factor`."""
+        operation, text, payload = self._message(Patience(self._fork.pid, self._limits, seconds, factor))
+        if operation != wire.ANSWER:
+            raise Gone(heard.nonsense(f"operation {operation}"))
+        return text, payload
+
+    def _message(self, patience: "Patience", progress: Any = None) -> tuple[int, dict[str, Any], bytes]:
+        operation, text, payload = wire.HEADER.unpack(self._read(wire.HEADER.size, patience, progress))
+        if text > wire.TEXT_LIMIT or payload > wire.PAYLOAD_LIMIT:
+            raise Gone(Outcome("crash", None, "its process answered with more than may be"))
+        if not text:
+            return operation, {}, b""
+        try:
+            answer = json.loads(self._read(text, patience))
+        except (ValueError, RecursionError) as error:
+            raise Gone(heard.nonsense(error)) from None
+        if not isinstance(answer, dict):
+            raise Gone(heard.nonsense("no object"))
+        return operation, answer, self._read(payload, patience)
+
+    def _read(self, size: int, patience: "Patience", progress: Any = None) -> bytes:
+        data = b""
+        while len(data) < size:
+            try:
+                part = self._channel.recv(min(size - len(data), 1 << 20))
+            except BlockingIOError:
+                if patience.over(progress() if progress else 0):
+                    raise Gone(
+                        Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended")
+                    ) from None
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                raise Gone(self._death())
+            data += part
+        return data
+
+    def _death(self) -> Outcome:
+        """What to say of a process that ended by itself.
+
+        Raises:
+            SandboxError: it ended because the zygote did.
+        """
+        status = ZYGOTE.reap(self._fork.pid) if wire.readable(self._fork.handle, 5.0) else None
+        if status is None:
+            raise SandboxError("the process that starts checkers has ended, not the checker's fault; try again")
+        if status == -SIGSYS:
+            return Outcome("denied", None, "its process was ended for a system call that only an attack makes")
+        if status == -SIGKILL:
+            return Outcome("crash", None, "its process was killed from outside, perhaps for want of memory")
+        how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+        return Outcome("crash", None, f"its process ended {how} while it ran")
+
+
+class Patience:
+    """How long one answer may take: by the worker's own CPU clock, so that a busy machine gives no false alarm."""
+
+    def __init__(self, pid: int, limits: Limits, seconds: float | None = None, factor: float = 1.0) -> None:
+        self._pid = pid
+        self._cpu_seconds = (2.0 * limits.seconds + 0.25) * factor
+        self._wall_seconds = seconds if seconds is not None else (10.0 * limits.seconds + 5.0) * factor
+        self._only_wall = seconds is not None
+        self._progress = -1
+        self._began = time.monotonic()
+        self._cpu_began = 0.0
+        self.spent = ""
+
+    def over(self, progress: int) -> bool:
+        """Whether it is at an end; it begins anew whenever there was progress."""
+        now, cpu_now = time.monotonic(), self._cpu()
+        if self._progress != progress:
+            if self._progress >= 0:
+                self._began = now
+            self._progress, self._cpu_began = progress, cpu_now
+        wall, cpu = now - self._began, cpu_now - self._cpu_began
+        self.spent = f"{cpu:.1f} s of CPU time, {wall:.1f} s in all"
+        return wall > self._wall_seconds or (not self._only_wall and cpu > self._cpu_seconds)
+
+    def _cpu(self) -> float:
+        try:
+            times = psutil.Process(self._pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
