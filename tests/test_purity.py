@@ -35,6 +35,7 @@ SEEN = {
     "an address": ("def check(a, b):\n    return id(a) > id(b)\n", 2),
 }
 HARMLESS = (
+    "import numpy as np\nfrom skimage import transform\ndef check(a, b):\n    return transform.resize(b, (9, 9)).sum() > np.sort(a.ravel())[0]\n",
     "import numpy as np\nKERNEL = np.ones((3, 3))\ndef check(a, b):\n    found = []\n    found.append(a.sum())\n    b = b.copy()\n"
     "    b[0, 0] = 0\n    for x in np.sort(b.ravel()):\n        found.append(x)\n    found.sort()\n    return bool(found[0] > KERNEL.sum())\n",
     "def check(a, b):\n    total = [0]\n    def more(n):\n        total[0] += n\n    more(int(b.sum()))\n    return total[0] > a.sum()\n",

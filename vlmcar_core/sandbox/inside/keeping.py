@@ -26,7 +26,6 @@ CHANGING = frozenset(
 )
 """Methods that change what they are called on."""
 
-LIBRARIES = ("np", "numpy", "cv2", "skimage", "math", "operator", "heapq")
 CACHES = ("lru_cache", "cache", "cached_property", "singledispatch")
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 HINT = "work on a copy inside the function, and return what you need"
@@ -38,7 +37,13 @@ Kept = tuple[ast.AST, str, str]
 
 def kept(tree: ast.Module) -> list[Kept]:
     """Every place that keeps something between calls."""
-    found = [item for node in tree.body for item in _in(node, None)]
+    imported = frozenset(
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    )
+    found = [item for node in tree.body for item in _in(node, None, imported)]
     return found + [item for node in ast.walk(tree) for item in _cache(node)]
 
 
@@ -48,37 +53,37 @@ def _cache(node: ast.AST) -> Iterator[Kept]:
         yield node, f"{name} keeps results between calls", "compute it again; answers are remembered for you"
 
 
-def _in(node: ast.AST, local: frozenset[str] | None) -> Iterator[Kept]:
+def _in(node: ast.AST, local: frozenset[str] | None, imported: frozenset[str]) -> Iterator[Kept]:
     """What is kept by a statement or expression; `local` are the names bound in the functions around it, None outside
-    of any, where names are being made."""
+    of any, where names are being made; `imported` the libraries, whose functions change nothing of theirs."""
     if isinstance(node, Function):
         local = (local or frozenset()) | _bound(node)
     elif local is not None:
-        yield from _changes(node, local)
+        yield from _changes(node, local, imported)
     for child in ast.iter_child_nodes(node):
-        yield from _in(child, local)
+        yield from _in(child, local, imported)
 
 
-def _changes(node: ast.AST, local: frozenset[str]) -> Iterator[Kept]:
-    for changed in _changed(node):
+def _changes(node: ast.AST, local: frozenset[str], imported: frozenset[str]) -> Iterator[Kept]:
+    for changed in _changed(node, imported):
         root = _root(changed)
         if root is not None and root.id not in local:
             yield node, f"{root.id!r} outlives the call, and is changed here", HINT
 
 
-def _changed(node: ast.AST) -> list[ast.AST]:
+def _changed(node: ast.AST, imported: frozenset[str]) -> list[ast.AST]:
     """The expressions whose objects a node changes in place."""
     if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
         return [node.value]
     if isinstance(node, ast.Call):
-        return _changed_by_call(node)
+        return _changed_by_call(node, imported)
     return []
 
 
-def _changed_by_call(node: ast.Call) -> list[ast.AST]:
+def _changed_by_call(node: ast.Call, imported: frozenset[str]) -> list[ast.AST]:
     function = node.func
     if isinstance(function, ast.Attribute) and function.attr in CHANGING:
-        library = isinstance(function.value, ast.Name) and function.value.id in LIBRARIES  # np.sort changes nothing
+        library = isinstance(function.value, ast.Name) and function.value.id in imported
         return [] if library else [function.value]
     if isinstance(function, ast.Name) and function.id == "next" and node.args:
         return [node.args[0]]
