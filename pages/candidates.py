@@ -82,7 +82,7 @@ def choose(key: str, title: str, base: int, options: Mapping[str, Sequence[Choic
             f"{milliseconds(choice.score)} ms"
         )
 
-    index = st.selectbox(title, range(len(there)), format_func=label, key=f"choice-{base}-{key}")
+    index = st.selectbox(widgets.plain(title), range(len(there)), format_func=label, key=f"choice-{base}-{key}")
     return there[index]
 
 
@@ -106,18 +106,18 @@ st.caption(
 try:
     merging(session, found)
 except VlmcarError as error:
-    st.error(widgets.plain(str(error)))
+    widgets.failed(error)
 st.subheader("What it cost")
 accounts = candidates.accounts(session)
 left, middle, right = st.columns(3)
-left.metric("In all", f"${accounts.spent.money:.4f}", border=True, help=accounts.spent.words)
+left.metric("In all", f"${accounts.spent.money:.4f}", border=True, help=widgets.plain(accounts.spent.words))
 middle.metric("Tokens", f"{accounts.spent.tokens:,}", border=True)
 right.metric("Seconds", f"{accounts.spent.seconds:.1f}", border=True)
 share = accounts.per_accepted
 if accounts.spent.unpriced:
     st.caption(f"{accounts.spent.unpriced} of {accounts.spent.answers} answers have no price, and are not in the sum.")
 st.caption(
-    f"For each of the {accounts.accepted} accepted checkers that stand: {share.words}."
+    f"For each of the {accounts.accepted} accepted checkers that stand: {widgets.plain(share.words)}."
     if share
     else "No checker that stands is accepted yet."
 )

@@ -83,7 +83,7 @@ def live(comparison: Comparison) -> None:
             st.toast("Stopping; every finished cell is kept.")
         results(comparisons.read(comparison.folder))
     except DamagedFile as error:
-        st.error(widgets.plain(str(error)))
+        widgets.failed(error)
 
 
 def results(comparison: Comparison) -> None:
@@ -149,7 +149,7 @@ try:
     with st.expander("A new comparison", expanded=not comparisons.comparisons(ROOT)):
         new()
 except (BadInput, DamagedFile) as error:
-    st.error(widgets.plain(str(error)))
+    widgets.failed(error)
 found = {item.number: item for item in comparisons.comparisons(ROOT)}
 if not found:
     st.info("Nothing is compared yet.")

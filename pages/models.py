@@ -35,7 +35,7 @@ def where(server: Server) -> None:
         try:
             changed = dataclasses.replace(server, base_url=url.strip(), preset=servers.preset_of(url.strip()))
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
             return
         keep(changed)
     if url.startswith("http://") and not servers.is_local(url):
@@ -92,7 +92,7 @@ def model(server: Server) -> None:
             with st.spinner("Asking the server for its models …"):
                 listed[server.base_url] = openai.models(server, asking.key(server))
         except (VlmError, BadInput) as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
             return
         if not listed[server.base_url]:
             st.info("The server lists no models; enter one by its name.")
@@ -170,7 +170,7 @@ def settings(server: Server) -> None:
             try:
                 servers.save(ROOT, dataclasses.replace(server, **changed))
             except BadInput as error:
-                st.error(widgets.plain(str(error)))
+                widgets.failed(error)
             else:
                 st.toast("The settings are saved.", icon=":material/check:")
 
@@ -196,7 +196,7 @@ def table() -> None:
         try:
             prices.save(ROOT, prices.from_rows(edited))
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
         else:
             st.toast("The prices are saved.", icon=":material/check:")
 
@@ -209,7 +209,7 @@ st.caption(
 try:
     server = asking.server()
 except DamagedFile as error:
-    st.error(widgets.plain(str(error)))
+    widgets.failed(error)
     if st.button("Begin with new settings"):
         keep(Server())
     st.stop()

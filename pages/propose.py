@@ -32,11 +32,11 @@ def show(proposal: Proposal) -> None:
         with st.expander(f"{number}. {widgets.plain(step.title)}", icon=":material/help:" if step.doubt else None):
             if step.doubt:
                 st.warning(f"Doubt: {widgets.plain(step.doubt)}", icon=":material/help:")
-            st.code(step.checker.source, language="python")
+            st.code(widgets.verbatim(step.checker.source), language="python")
     with st.expander("How the goal is checked", icon=":material/help:" if proposal.goal.doubt else None):
         if proposal.goal.doubt:
             st.warning(f"Doubt: {widgets.plain(proposal.goal.doubt)}", icon=":material/help:")
-        st.code(proposal.goal.checker.source, language="python")
+        st.code(widgets.verbatim(proposal.goal.checker.source), language="python")
 
 
 def hint() -> str:
@@ -158,7 +158,7 @@ try:
     shown = {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}.get(way)
     shown(session, busy) if shown else model(session, busy, way)
 except (BadInput, UnknownName, DamagedFile) as error:
-    st.error(widgets.plain(str(error)))
+    widgets.failed(error)
 if busy:
     conversation.live(session, "propose")
 else:

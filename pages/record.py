@@ -47,7 +47,7 @@ def table(session: Session, busy: bool) -> None:
         length = session.header().recording.random_steps
         st.caption(
             f"The environment calls {widgets.rate(Count(solved, len(randoms)))} of the random episodes solved, "
-            f"which end after at most {length} steps."
+            f"which end after at most {widgets.plain(str(length))} steps."
         )
     rows = [
         {

@@ -53,7 +53,9 @@ def counterexamples(session: Session, proposal: Proposal, verification: Verifica
     st.markdown("What the model is shown:")
     for column, case in zip(st.columns(max(2, len(found))), found, strict=False):
         column.image(
-            files.png(shown[case.picture]), caption=f"{case.trajectory}, frame {case.frame}", alt=case.expected
+            files.png(shown[case.picture]),
+            caption=widgets.plain(f"{case.trajectory}, frame {case.frame}"),
+            alt=case.expected,
         )
         column.markdown(f"Answered **{widgets.plain(case.answered)}**")
         column.caption(f"Expected: {widgets.plain(case.expected)}")
@@ -136,7 +138,7 @@ def show_round(session: Session, number: int, one: Round, key: str, last: bool) 
         st.caption(f"The whole: {compared.whole_before.judgement} before, {compared.whole_after.judgement} after.")
         proposal = session.proposal(one.proposal)
         with st.expander("Its code"):
-            st.code(step_of(proposal, key).checker.source, language="python")
+            st.code(widgets.verbatim(step_of(proposal, key).checker.source), language="python")
         if last:
             decide(session, one, proposal, key)
 
@@ -198,7 +200,7 @@ try:
         counterexamples(session, base, seen, key)
         ask(session, key, base.number, busy)
 except (BadInput, DamagedFile, SandboxError) as error:
-    st.error(widgets.plain(str(error)))
+    widgets.failed(error)
 if busy:
     conversation.live(session, "repair")
 else:

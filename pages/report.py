@@ -6,7 +6,7 @@ from vlmcar_core import pipeline, report, runs, verdicts
 from vlmcar_studio import current, widgets
 
 session = current.session()
-st.title(f"Report: {session.name}")
+st.title(f"Report: {widgets.plain(session.name)}")
 left, middle = st.columns(2)
 with left:
     widgets.show_frame(session.initial, "Initial frame")
@@ -21,7 +21,7 @@ if st.button("Write the report file", type="primary", icon=":material/descriptio
 written = st.session_state.get("report")
 if written is not None and written[0] == session.name:
     st.download_button(
-        f"Download {session.name}.html ({len(written[1].encode()) / 2**20:.1f} MiB)",
+        f"Download {widgets.plain(session.name)}.html ({len(written[1].encode()) / 2**20:.1f} MiB)",
         written[1],
         f"{session.name}.html",
         "text/html",
@@ -45,7 +45,7 @@ else:
                 judged = verdicts.judge_checker(verification.verdict(step.key), verification)
                 widgets.badge(judged.judgement)
                 st.write(f"{widgets.plain(judged.reason)}.")
-            st.code(step.checker.source, language="python")
+            st.code(widgets.verbatim(step.checker.source), language="python")
     if verification is None:
         st.info("Not verified yet.")
     else:

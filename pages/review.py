@@ -101,10 +101,11 @@ def tried(source: str, initial: Frame, frame: Frame, name: str) -> None:
     outcome = found.outcome
     if outcome.kind == "ok":
         said = "done" if outcome.done else "not done"
-        (st.success if outcome.done else st.info)(f"On {name}: **{said}** (it returned {outcome.value:g})")
+        place = widgets.plain(name)
+        (st.success if outcome.done else st.info)(f"On {place}: **{said}** (it returned {outcome.value:g})")
     else:
         where = f" in line {outcome.line}" if outcome.line else ""
-        st.error(f"On {name} the checker failed{where} ({outcome.kind}): {widgets.plain(outcome.message)}")
+        st.error(widgets.plain(f"On {name} the checker failed{where} ({outcome.kind}): {outcome.message}"))
     wide = initial.shape[1] > 1.5 * initial.shape[0]
     places = [st.container(), st.container()] if wide else st.columns(2)
     for column, label, picture, seen in zip(
@@ -119,7 +120,7 @@ def tried(source: str, initial: Frame, frame: Frame, name: str) -> None:
         st.caption("It has no identify_… function, so nothing is drawn.")
     if found.printed:
         st.caption("It printed")
-        st.code(found.printed, language=None)
+        st.code(widgets.verbatim(found.printed), language=None)
 
 
 def edited_source(checker: Checker) -> str:
@@ -178,7 +179,7 @@ def save(session: Session, edited: Proposal, newest: Proposal) -> None:
         try:
             stored = pipeline.save_edit(session, edited, name, reason, expected_latest=newest.number)
         except (BadInput, ChangedElsewhere) as error:
-            st.error(widgets.plain(f"{error} Your draft is kept."))
+            widgets.failed(error, "Your draft is kept.")
             return
         session.save_draft(None)
         st.toast(f"Proposal {stored.number} is saved.", icon=":material/check:")
@@ -244,7 +245,7 @@ def versions(session: Session, edited: Proposal) -> None:
         st.toast(f"Proposal {stored.number} is a copy of proposal {before}.", icon=":material/check:")
         st.rerun()
     text = history.diff(session.proposal(before), session.proposal(after))
-    st.code(text or "The two are the same.", language="diff")
+    st.code(widgets.verbatim(text) or "The two are the same.", language="diff")
 
 
 session = current.session()

@@ -51,7 +51,7 @@ def label(task: EnvTask) -> str:
 
 def opened(name: str) -> None:
     current.choose(name)
-    st.toast(f"Session {name} was made.", icon=":material/check:")
+    st.toast(widgets.plain(f"Session {name} was made."), icon=":material/check:")
     st.rerun()
 
 
@@ -68,7 +68,8 @@ def from_environment() -> None:
         env_id = st.selectbox("Environment", inside, format_func=lambda id: label(known[id][1]), help="Type to search.")
         family, task = known[env_id]
         if task.note:
-            st.caption(f":material/info: {task.note}. Random episodes can be recorded; upload a goal frame.")
+            note = widgets.plain(task.note)
+            st.caption(f":material/info: {note}. Random episodes can be recorded; upload a goal frame.")
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Its first frame is the task's initial frame.")
         with st.expander("Pictures and recordings"):
             asked = settings(family)
@@ -88,14 +89,14 @@ def from_environment() -> None:
                     Recording(int(experts), int(randoms), int(steps)),
                 )
             except BadInput as error:
-                st.error(widgets.plain(str(error)))
+                widgets.failed(error)
             else:
                 opened(name)
     with right:
         try:
             frame = preview(env_id, family, int(seed), asked)
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
         else:
             widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
 
@@ -130,7 +131,7 @@ def from_pictures() -> None:
                 pipeline.default_root(), name, initial.getvalue(), goal.getvalue(), (initial.name, goal.name)
             )
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
         else:
             opened(name)
 
@@ -145,7 +146,7 @@ def goal_of(session: Session) -> None:
             try:
                 pipeline.set_goal_from_upload(session, picture.getvalue(), picture.name)
             except BadInput as error:
-                st.error(widgets.plain(str(error)))
+                widgets.failed(error)
             else:
                 st.rerun()
         return
@@ -164,7 +165,8 @@ def goal_of(session: Session) -> None:
 def show(session: Session) -> None:
     task, origin = session.task, session.goal_origin()
     st.title("Task")
-    st.write(f"**{widgets.plain(task.env_id)}**, seed {task.seed}" if task.env_id else "**Two frames**, no environment")
+    seed = widgets.plain(str(task.seed))
+    st.write(f"**{widgets.plain(task.env_id)}**, seed {seed}" if task.env_id else "**Two frames**, no environment")
     left, right = st.columns(2)
     with left:
         widgets.show_frame(session.initial, "Initial frame", 420)

@@ -69,7 +69,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 settings=settings,
             )
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
         else:
             st.rerun()
     st.caption("Each run is a process of its own: it goes on when this page, or the app, is closed.")
@@ -134,7 +134,8 @@ def completions(row: dict) -> str:
     shares = row.get("completions") or {}
     if not shares:
         return ""
-    return "  \nPaid in the last 100 episodes: " + ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+    words = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+    return f"  \nPaid in the last 100 episodes: {widgets.plain(words)}"
 
 
 def watch(session: Session, found: Sequence[Run]) -> None:

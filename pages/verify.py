@@ -31,7 +31,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
         st.markdown(f"**The whole proposal:** {widgets.plain(whole.reason)}.")
         if verification.wrong:
             first = verification.wrong[0]
-            st.caption(f"{len(verification.wrong)} wrong; first: {first.trajectory}, {widgets.plain(first.reason)}")
+            st.caption(widgets.plain(f"{len(verification.wrong)} wrong; first: {first.trajectory}, {first.reason}"))
             st.button("First wrong frame", key="wrong-whole", on_click=open_at, args=(first, ALL))
     for step in proposal.steps:
         verdict = verification.verdict(step.key)
@@ -47,7 +47,7 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
             if verdict.wrong:
                 first = verdict.wrong[0]
                 words = f"{len(verdict.wrong)} trajectories are wrong; first: {first.trajectory}, frame {first.frame}"
-                st.caption(f"{words}: {widgets.plain(first.reason)}")
+                st.caption(widgets.plain(f"{words}: {first.reason}"))
                 with st.container(horizontal=True, vertical_alignment="center"):
                     st.button("First wrong frame", key=f"wrong-{step.key}", on_click=open_at, args=(first, step.key))
                     widgets.next_page("repair", "Have it mended", ":material/build:", checker=step.key)
@@ -87,7 +87,7 @@ def show_replay(session: Session, proposal: Proposal, verification: Verification
     try:
         replay_of_one(session, proposal, verification)
     except VlmcarError as error:
-        st.error(widgets.plain(str(error)))
+        widgets.failed(error)
 
 
 def replay_of_one(session: Session, proposal: Proposal, verification: Verification | None) -> None:
@@ -130,7 +130,7 @@ def filtered(infos: Mapping[str, TrajectoryInfo], wrongs: Mapping[str, list[Wron
         st.session_state["sources"] = []
         st.session_state["only-wrong"] = bool(st.session_state.get("only-wrong")) and jumped.id in wrongs
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        wanted = st.pills("Recorded by", sources, selection_mode="multi", key="sources")
+        wanted = st.pills("Recorded by", sources, selection_mode="multi", format_func=widgets.plain, key="sources")
         only_wrong = st.toggle("Only with something wrong", key="only-wrong", disabled=not wrongs)
     return [
         id for id, info in infos.items() if (not only_wrong or id in wrongs) and (not wanted or info.source in wanted)

@@ -9,6 +9,7 @@ from vlmcar_core import pipeline
 from vlmcar_core.store import GoalOrigin, Session
 from vlmcar_core.types import Task
 from vlmcar_studio.server import ROUTER
+from vlmcar_studio.widgets import JOINER
 
 SECONDS = 60
 
@@ -59,4 +60,4 @@ def opened(page: str, session: str, **query: str) -> AppTest:
 def said(app: AppTest) -> str:
     """All that the page says, in one text, as a person reads it."""
     groups = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.success)
-    return "\n".join(item.value for group in groups for item in group).replace("\\", "")
+    return "\n".join(item.value for group in groups for item in group).replace("\\", "").replace(JOINER, "")

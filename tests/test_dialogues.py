@@ -8,10 +8,10 @@ import pytest
 from tests.recorded_answers import ANSWERS, painted, record, recorded
 from vlmcar_core import authoring, dialogues
 from vlmcar_core.authoring import Wish
-from vlmcar_core.cli.propose import printable
 from vlmcar_core.dialogue import Reply, Spent
 from vlmcar_core.dialogues import Partial
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile, NotUnderstood, UnknownName
+from vlmcar_core.escaping import harmless
 from vlmcar_core.servers import Server
 
 
@@ -99,7 +99,7 @@ def test_there_is_no_such_conversation(tmp_path: Path) -> None:
 
 
 def test_a_models_text_does_not_steer_a_terminal() -> None:
-    assert printable("a\x1b[31mred\x07\r\n\tb\u202e") == "a[31mred\n\tb"
+    assert harmless("a\x1b[31mred\x07\n\tb\u202e") == "a\ufffd[31mred\ufffd\n\tb\ufffd"
 
 
 def test_what_is_not_known_is_told_and_not_counted_as_nothing() -> None:

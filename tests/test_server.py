@@ -16,7 +16,7 @@ def client(tmp_path, monkeypatch):
     monkeypatch.setenv("VLMCAR_SESSIONS", str(tmp_path))
     recorded(tmp_path)
     app = Starlette(routes=server.ROUTES, middleware=server.MIDDLEWARE)
-    return TestClient(app, base_url="http://127.0.0.1:8501")
+    return TestClient(app, base_url="http://127.0.0.1:8501", client=("127.0.0.1", 50_000))
 
 
 def test_a_frame_is_served_bit_for_bit(client, tmp_path) -> None:

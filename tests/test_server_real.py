@@ -79,7 +79,7 @@ def test_every_answer_has_the_security_headers(server: Server, path: str) -> Non
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert headers["cross-origin-opener-policy"] == "same-origin"
     policy = headers["content-security-policy"]
-    assert "connect-src 'self' data: blob:" in policy and "object-src 'none'" in policy and "http:" not in policy
+    assert "default-src 'none'" in policy and "connect-src 'self';" in policy and "http:" not in policy
 
 
 def test_it_listens_on_loopback_only(server: Server) -> None:

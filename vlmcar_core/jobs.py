@@ -27,6 +27,7 @@ import psutil
 
 from vlmcar_core import files
 from vlmcar_core.errors import Cancelled, DamagedFile, VlmcarError
+from vlmcar_core.escaping import without_keys
 
 State = Literal["started", "success", "cancelled", "error", "lost"]
 
@@ -232,8 +233,9 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
         reporter.finish("error", str(error))
         raise
     except BaseException as error:
-        traceback.print_exc()
-        reporter.finish("error", f"{type(error).__name__}: {error} (a fault of the program; see log.txt)")
+        print(without_keys(traceback.format_exc()), file=sys.stderr)
+        message = without_keys(f"{type(error).__name__}: {error}")
+        reporter.finish("error", f"{message} (a fault of the program; see log.txt)")
         raise
     finally:
         stop.set()

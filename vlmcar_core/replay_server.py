@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmcar_core import files, images
+from vlmcar_core import files, images, loopback
 from vlmcar_core.dialogue import Message
 from vlmcar_core.errors import BadImage, BadInput
 from vlmcar_core.eyes import COLOURS
@@ -31,7 +31,12 @@ from vlmcar_core.replaying import Fault, Recorded, Replayer
 from vlmcar_core.types import Frame
 from vlmcar_core.vlms.replay import pieces
 
-HOSTS = ("127.0.0.1", "localhost")
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 REQUEST_LIMIT_BYTES = 100 * 1024 * 1024
 PAUSE_SECONDS = 0.004
 TOKEN_CHARS = 4
@@ -60,7 +65,12 @@ def serving(replayer: Replayer, port: int = 0, host: str = "127.0.0.1") -> Itera
 
 
 def make_server(replayer: Replayer, port: int = 0, host: str = "127.0.0.1") -> ThreadingHTTPServer:
-    """A server that is bound and not serving yet; port 0 is any free one. Raises `BadInput` where it is taken."""
+    """A server that is bound and not serving yet; port 0 is any free one.
+
+    Raises:
+        BadInput: the port is taken, or the host is not this machine's own loopback.
+    """
+    loopback.check_address(host, port)
     handler = type("BoundHandler", (Handler,), {"replayer": replayer})
     try:
         return ReplayServer((host, port), handler)
@@ -120,12 +130,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def _only_us(self) -> None:
         """No page of another site may ask, also not one whose name was made to lead here."""
-        host = self.headers.get("Host", "")
-        origin = self.headers.get("Origin")
-        if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
-            raise Refused(400, f"this server answers to {' and '.join(HOSTS)} only")
-        if origin is not None and origin != f"http://{host}":
-            raise Refused(403, "a request from another site was refused")
+        refused = loopback.refusal(
+            lambda name: self.headers.get_all(name, []), str(self.client_address[0]), self.command or ""
+        )
+        if refused is not None:
+            self.close_connection = True
+            raise Refused(refused.status, refused.reason)
+
+    def end_headers(self) -> None:
+        for name, value in SECURITY_HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def _request(self) -> dict[str, Any]:
         length = self.headers.get("Content-Length", "0")

@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vlmcar_core import chain, report_html, runs
+from vlmcar_core.escaping import for_plotly
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
@@ -58,9 +59,9 @@ def firing_figure(
         figure.add_trace(
             go.Scatter(
                 x=[frame for _, frame in shown],
-                y=[id for id, _ in shown],
+                y=[for_plotly(id) for id, _ in shown],
                 mode="markers",
-                name="Goal" if step is proposal.goal else step.title,
+                name="Goal" if step is proposal.goal else for_plotly(step.title),
                 marker={
                     "symbol": SYMBOLS[number % len(SYMBOLS)],
                     "color": FIRES[number % len(FIRES)],
@@ -70,7 +71,8 @@ def firing_figure(
                 hovertemplate="%{y}, frame %{x}<extra>%{fullData.name}</extra>",
             )
         )
-    figure.update_yaxes(categoryorder="array", categoryarray=ids[::-1], tickfont={"size": 10})
+    rows = [for_plotly(id) for id in reversed(ids)]
+    figure.update_yaxes(categoryorder="array", categoryarray=rows, tickfont={"size": 10})
     figure.update_xaxes(title="frame", rangemode="tozero")
     return _plain(figure, min(ROWS_PIXELS_MAX, 180 + ROW_PIXELS * len(ids)))
 
@@ -87,7 +89,7 @@ def _progress_rows(proposal: Proposal, ids: Sequence[str], said: Mapping[str, Ma
                 done[row, frame:frames] += 1
     return go.Heatmap(
         z=done,
-        y=list(ids),
+        y=[for_plotly(id) for id in ids],
         zmin=0,
         zmax=max(1, len(proposal.subtasks)),
         colorscale=[list(stop) for stop in BLUES],
@@ -123,11 +125,11 @@ def _curves(curves: Curves, name: str) -> go.Figure:
     for lines in groups.values():
         several, config = len(lines) > 1, lines[0][2].config
         for x, y, run in lines:
-            label = f"{describe(config)}, run {run.number}, seed {run.config.seed}"
+            label = for_plotly(f"{describe(config)}, run {run.number}, seed {run.config.seed}")
             figure.add_trace(_line(x, y, label, config.reward, thin=several))
         if several:
             mean = _mean([(x, y) for x, y, _ in lines])
-            figure.add_trace(_line(*mean, f"{describe(config)}, mean of {len(lines)}", config.reward))
+            figure.add_trace(_line(*mean, for_plotly(f"{describe(config)}, mean of {len(lines)}"), config.reward))
     figure.update_xaxes(title="environment steps", rangemode="tozero")
     return figure
 
@@ -191,9 +193,9 @@ def acceptance_figure(rows: Sequence[tuple[str, Count, float | None]], cost: str
             go.Scatter(
                 x=[spent],
                 y=[accepted.rate],
-                name=name,
+                name=for_plotly(name),
                 mode="markers+text",
-                text=[name],
+                text=[for_plotly(name)],
                 textposition="top center",
                 cliponaxis=False,
                 marker={
@@ -207,7 +209,7 @@ def acceptance_figure(rows: Sequence[tuple[str, Count, float | None]], cost: str
                     "array": [high - accepted.rate],
                     "arrayminus": [accepted.rate - low],
                 },
-                hovertemplate=f"{name}: {accepted.hits} of {accepted.total}<br>{cost}: %{{x}}<extra></extra>",
+                hovertemplate=f"%{{text}}: {accepted.hits} of {accepted.total}<br>{cost}: %{{x}}<extra></extra>",
                 showlegend=False,
             )
         )

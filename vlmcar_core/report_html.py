@@ -1,18 +1,21 @@
 """A session as one HTML file that needs no network. Whatever comes from a file or a checker is escaped."""
 
 import base64
+import hashlib
+import re
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
 from vlmcar_core import chain, files, runs, verdicts
+from vlmcar_core.escaping import for_html
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Listing, Session
 from vlmcar_core.types import Count, Frame, Proposal
 from vlmcar_core.verdicts import Judged, Verification
 
+SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -42,69 +45,86 @@ def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) 
         *trained.problems,
     )
     verification = session.verification(proposal.number or 0) if proposal else None
+    plots = [
+        figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
+        for number, figure in enumerate(figures)
+    ]
     parts = [
         _damaged(damaged),
         _task(session),
         _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
         _verdicts(proposal, verification) if proposal else "",
         _strip(session, proposal) if proposal else "",
-        _training(trained.items, figures),
+        _training(trained.items, plots),
         _history(proposals),
         _code(proposal) if proposal else "",
     ]
-    title = f"{escape(session.name)}: VLM-CaR report"
+    title = f"{for_html(session.name)}: VLM-CaR report"
+    body = f"<h1>{title}</h1>{''.join(parts)}"
     head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{STYLE}</style>"
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy(plots)}">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{STYLE}</style>'
     )
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>{"".join(parts)}</body></html>\n'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def _policy(plots: Sequence[str]) -> str:
+    """What the page may do: show itself, and run the scripts of its own figures. It loads and sends nothing."""
+    scripts = [script for plot in plots for script in SCRIPT.findall(plot)]
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _damaged(problems: Sequence[str]) -> str:
     """What this page leaves out because it could not be read; nothing where all could."""
     if not problems:
         return ""
-    rows = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+    rows = "".join(f"<li>{for_html(problem)}</li>" for problem in problems)
     return f"<div class=doubt><p>Files that could not be read and are left out here:</p><ul>{rows}</ul></div>"
 
 
 def _task(session: Session) -> str:
     header, origin = session.header(), session.goal_origin()
     task, infos = header.task, session.trajectories().items
-    what = f"{escape(task.env_id)}, seed {task.seed}" if task.env_id else "two frames, no environment"
-    settings = f"; settings {escape(str(dict(task.settings)))}" if task.settings else ""
+    what = f"{for_html(task.env_id)}, seed {for_html(task.seed)}" if task.env_id else "two frames, no environment"
+    settings = f"; settings {for_html(dict(task.settings))}" if task.settings else ""
     counts = ", ".join(
-        f"{sum(info.source == source for info in infos)} {source}" for source in dict.fromkeys(i.source for i in infos)
+        f"{sum(info.source == source for info in infos)} {for_html(source)}"
+        for source in dict.fromkeys(i.source for i in infos)
     )
-    versions = dict(infos[0].versions) if infos else {}
-    came = f"Goal frame from {escape(origin.trajectory or origin.name or origin.kind)}. " if origin else ""
+    packages = ", ".join(f"{name} {version}" for name, version in infos[0].versions.items()) if infos else ""
+    came = f"Goal frame from {for_html(origin.trajectory or origin.name or origin.kind)}. " if origin else ""
     pictures = _picture(session.initial, "initial frame") + _picture(session.goal, "goal frame")
     return (
-        f"<p>{what}{settings}. Made {escape(header.created)}.</p><div class=frames>{pictures}</div>"
+        f"<p>{what}{settings}. Made {for_html(header.created)}.</p><div class=frames>{pictures}</div>"
         f"<p class=small>{came}Recorded: {counts or 'nothing'}; random episodes end after at most "
-        f"{header.recording.random_steps} steps. {escape(', '.join(f'{k} {v}' for k, v in versions.items()))}</p>"
+        f"{for_html(header.recording.random_steps)} steps. {for_html(packages)}</p>"
     )
 
 
 def _picture(frame: Frame | None, caption: str) -> str:
     if frame is None:
-        return f"<figure><figcaption>{escape(caption)}: none</figcaption></figure>"
+        return f"<figure><figcaption>{for_html(caption)}: none</figcaption></figure>"
     data = base64.b64encode(files.png(frame)).decode()
-    image = f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
-    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+    image = f'<img src="data:image/png;base64,{data}" alt="{for_html(caption)}">'
+    return f"<figure>{image}<figcaption>{for_html(caption)}</figcaption></figure>"
 
 
 def _proposal(proposal: Proposal) -> str:
     steps = "".join(
-        f"<li>{escape(step.title)}"
-        + (f"<p class=doubt>Doubt: {escape(step.doubt)}</p>" if step.doubt else "")
+        f"<li>{for_html(step.title)}"
+        + (f"<p class=doubt>Doubt: {for_html(step.doubt)}</p>" if step.doubt else "")
         + "</li>"
         for step in proposal.subtasks
     )
-    doubts = "".join(f"<p class=doubt>Doubt: {escape(doubt)}</p>" for doubt in proposal.doubts)
+    doubts = "".join(f"<p class=doubt>Doubt: {for_html(doubt)}</p>" for doubt in proposal.doubts)
     return (
-        f"<h2>Sub-tasks</h2><p>Proposal {proposal.number} by <b>{escape(proposal.author)}</b>. "
-        f"Goal: {escape(proposal.goal.title)}</p>{doubts}<ol>{steps}</ol>"
+        f"<h2>Sub-tasks</h2><p>Proposal {proposal.number} by <b>{for_html(proposal.author)}</b>. "
+        f"Goal: {for_html(proposal.goal.title)}</p>{doubts}<ol>{steps}</ol>"
     )
 
 
@@ -112,10 +132,10 @@ def _verdicts(proposal: Proposal, verification: Verification | None) -> str:
     if verification is None:
         return "<h2>Verification</h2><p>Not verified yet.</p>"
     rows = "".join(
-        f"<tr><td>{'Goal: ' if step is proposal.goal else ''}{escape(step.title)}</td>"
+        f"<tr><td>{'Goal: ' if step is proposal.goal else ''}{for_html(step.title)}</td>"
         f"{_judged(verdicts.judge_checker(verdict, verification))}"
         f"<td>{_rate(verdict.expert)}</td><td>{_rate(verdict.random)}</td>"
-        f"<td><code>{escape(verdict.digest[:12])}</code></td></tr>"
+        f"<td><code>{for_html(verdict.digest[:12])}</code></td></tr>"
         for step in proposal.steps
         for verdict in [verification.verdict(step.key)]
     )
@@ -127,13 +147,13 @@ def _verdicts(proposal: Proposal, verification: Verification | None) -> str:
         f"<th>source, SHA-256</tr>{rows}{whole}</table></div><p class=small>Counts with two-sided 95 % Clopper–Pearson "
         f"intervals. Random episodes end after at most {verification.random_steps} steps; {verification.random_solved} "
         f"that the environment calls solved are left out of the last line. Limit {limits.random_limit:.0%} at "
-        f"{limits.confidence:.0%} confidence, at least {limits.min_experts} experts. Verified "
-        f"{escape(verification.created)} on {len(verification.trajectories)} trajectories.</p>"
+        f"{limits.confidence:.0%} confidence, at least {for_html(limits.min_experts)} experts. Verified "
+        f"{for_html(verification.created)} on {len(verification.trajectories)} trajectories.</p>"
     )
 
 
 def _judged(judged: Judged) -> str:
-    reason = f"<span class=small>{escape(judged.reason)}</span>"
+    reason = f"<span class=small>{for_html(judged.reason)}</span>"
     return f"<td><b class={judged.judgement}>{judged.judgement}</b><br>{reason}</td>"
 
 
@@ -158,10 +178,10 @@ def _strip(session: Session, proposal: Proposal) -> str:
     for step, frame in zip(proposal.subtasks, chain.completions(np.stack(done, axis=1)), strict=True):
         if frame is not None:
             pictures.append(_picture(frames[frame], f"frame {frame}: {step.title}"))
-    return f'<h2>How {escape(expert.id)} does it</h2><div class="frames strip">{"".join(pictures)}</div>'
+    return f'<h2>How {for_html(expert.id)} does it</h2><div class="frames strip">{"".join(pictures)}</div>'
 
 
-def _training(trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
+def _training(trained: Sequence[Run], plots: Sequence[str]) -> str:
     if not trained:
         return "<h2>Training</h2><p>Not trained yet.</p>"
     rows = "".join(_run(run) for run in trained)
@@ -177,13 +197,9 @@ def _training(trained: Sequence[Run], figures: Sequence[go.Figure]) -> str:
         "final success",
     )
     table = f"<tr><th>{'<th>'.join(names)}</tr>"
-    plots = "".join(
-        figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
-        for number, figure in enumerate(figures)
-    )
     return (
-        f"<h2>Training</h2>{plots}<div class=scroll><table>{table}{rows}</table></div><p class=small>Success is the "
-        "environment's own, on seeds that training does not use; steps to 80 % by those evaluations.</p>"
+        f"<h2>Training</h2>{''.join(plots)}<div class=scroll><table>{table}{rows}</table></div><p class=small>"
+        "Success is the environment's own, on seeds that training does not use; steps to 80 % by those evaluations.</p>"
     )
 
 
@@ -197,14 +213,14 @@ def _run(run: Run) -> str:
     proposal = config.proposal if config.proposal is not None else "none"
     kept = "yes" if config.env_reward or config.reward == "sparse" else "no"
     cells = (run.number, config.reward, proposal, kept, config.seed, steps, run.job.state, learned, final)
-    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td>{for_html(cell)}</td>" for cell in cells) + "</tr>"
 
 
 def _history(proposals: Sequence[Proposal]) -> str:
     if len(proposals) < 2:
         return ""
     rows = "".join(
-        f"<tr><td>{p.number}</td><td>{escape(p.author)}</td><td>{escape(p.created)}</td><td>{escape(p.reason)}</td></tr>"
+        f"<tr><td>{p.number}</td><td>{for_html(p.author)}</td><td>{for_html(p.created)}</td><td>{for_html(p.reason)}</td></tr>"
         for p in proposals
     )
     return (
@@ -214,7 +230,7 @@ def _history(proposals: Sequence[Proposal]) -> str:
 
 def _code(proposal: Proposal) -> str:
     blocks = "".join(
-        f"<details open><summary>{escape(step.title)}</summary><pre>{escape(step.checker.source)}</pre></details>"
+        f"<details open><summary>{for_html(step.title)}</summary><pre>{for_html(step.checker.source)}</pre></details>"
         for step in proposal.steps
     )
     return f"<h2>Code</h2>{blocks}"

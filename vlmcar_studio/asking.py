@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from vlmcar_core import authoring, dialogues, pipeline, servers
+from vlmcar_core import authoring, dialogues, escaping, pipeline, servers
 from vlmcar_core.dialogue import Budget
 from vlmcar_core.dialogues import Dialogue
-from vlmcar_core.errors import BadInput
+from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import Session
 from vlmcar_core.vlms import clipboard
@@ -28,6 +28,15 @@ def typed_key(address: str) -> str:
 
 def key(chosen: Server) -> Key:
     return authoring.key_for(chosen, typed_key(chosen.base_url))
+
+
+def known_keys() -> list[str]:
+    """Every key that was typed in this browser session, and the one that the chosen server would get."""
+    found = [str(typed) for typed in st.session_state.get(TYPED, {}).values()]
+    try:
+        return [*found, key(server()).value]
+    except (BadInput, DamagedFile):
+        return found
 
 
 def summary(chosen: Server) -> bool:
@@ -85,15 +94,15 @@ def paste(session: Session, dialogue: Dialogue) -> Dialogue | None:
     question = authoring.due(dialogue)
     last = dialogue.exchanges[-1] if dialogue.exchanges else None
     if last is not None and last.problem:
-        st.error(f"The last answer could not be used: {widgets.plain(last.problem)}. The question now says so.")
+        st.error(widgets.plain(f"The last answer could not be used: {last.problem}. The question now says so."))
     st.markdown("**1. Copy this into the chat page**")
-    st.code(clipboard.text(question), language=None, wrap_lines=True, height=260)
+    st.code(escaping.harmless(clipboard.text(question)), language=None, wrap_lines=True, height=260)
     shown = clipboard.pictures(question)
     if shown:
         st.markdown("**2. Attach these pictures, in this order**")
         columns = st.columns(max(2, len(shown)))
         for column, (name, data) in zip(columns, shown.items(), strict=False):
-            column.image(data, caption=name, width=200, alt=name)
+            column.image(data, caption=widgets.plain(name), width=200, alt=name)
             column.download_button("Download", data, name, "image/png", key=f"download-{dialogue.number}-{name}")
     st.markdown(f"**{3 if shown else 2}. Paste what it answered**")
     place = f"{dialogue.number}-{len(dialogue.exchanges)}"
@@ -109,7 +118,7 @@ def paste(session: Session, dialogue: Dialogue) -> Dialogue | None:
         try:
             done = authoring.answer_by_hand(session, dialogue, text, model)
         except BadInput as error:
-            st.error(widgets.plain(str(error)))
+            widgets.failed(error)
             return None
         if done.proposal is not None:
             return done

@@ -22,15 +22,14 @@ def show(dialogue: Dialogue, live: bool = False) -> None:
     """Every question and answer, word for word; of a running one also what is arriving."""
     titles = questions.titles(dialogue.exchanges)
     came = f"became proposal {dialogue.proposal}" if dialogue.proposal is not None else waits_for(dialogue, live)
-    created = widgets.plain(dialogue.header.created)
-    st.caption(f"{widgets.plain(dialogue.model)} · {created} · {came} · {widgets.plain(dialogue.spent.words)}")
+    st.caption(widgets.plain(f"{dialogue.model} · {dialogue.header.created} · {came} · {dialogue.spent.words}"))
     for done in dialogue.exchanges:
         _exchange(done, titles)
     if live:
         arriving(dialogue, titles)
     elif dialogue.partial:
         with st.expander("What had come of the next answer when it broke off", icon=":material/link_off:"):
-            st.code(dialogue.partial, language=None, wrap_lines=True)
+            st.code(widgets.verbatim(dialogue.partial), language=None, wrap_lines=True)
 
 
 def waits_for(dialogue: Dialogue, live: bool = False) -> str:
@@ -42,7 +41,7 @@ def waits_for(dialogue: Dialogue, live: bool = False) -> str:
     if question is None:
         return "answered"
     name = questions.title(question.stage, questions.titles(dialogue.exchanges))
-    return f"{'asks' if live else 'stopped before'}: {widgets.plain(name)}"
+    return f"{'asks' if live else 'stopped before'}: {name}"
 
 
 def arriving(dialogue: Dialogue, titles: Sequence[str]) -> None:
@@ -58,7 +57,8 @@ def arriving(dialogue: Dialogue, titles: Sequence[str]) -> None:
     st.markdown(f":material/progress_activity: **{widgets.plain(name)}**{again}")
     text = dialogue.partial
     if text:
-        st.code(text, language=None, wrap_lines=True, height=240 if text.count("\n") > 8 else "content")
+        height = 240 if text.count("\n") > 8 else "content"
+        st.code(widgets.verbatim(text), language=None, wrap_lines=True, height=height)
     else:
         st.caption("Nothing has come yet.")
 
@@ -74,13 +74,13 @@ def _exchange(done: Exchange, titles: Sequence[str]) -> None:
         words = f"{done.reply.model} · {Spent.of(done.reply).words}{tries} · {done.created}"
         st.caption(widgets.plain(words))
         answer, question, whole = st.tabs(["Answer", "Question", "All that was sent"])
-        answer.code(done.reply.text or "(nothing)", language=None, wrap_lines=True)
-        question.code(done.messages[-1].text, language=None, wrap_lines=True)
+        answer.code(widgets.verbatim(done.reply.text) or "(nothing)", language=None, wrap_lines=True)
+        question.code(widgets.verbatim(done.messages[-1].text), language=None, wrap_lines=True)
         sent = "\n\n".join(
             f"[{message.role}]{''.join(f' [{picture}]' for picture in message.pictures)}\n{message.text}"
             for message in done.messages
         )
-        whole.code(sent, language=None, wrap_lines=True, height=420)
+        whole.code(widgets.verbatim(sent), language=None, wrap_lines=True, height=420)
 
 
 def current(session: Session, job: Job) -> list[Dialogue]:
@@ -114,7 +114,7 @@ def live(session: Session, stage: str) -> None:
             with st.container(border=len(shown) > 1):
                 show(dialogue, live=dialogue.proposal is None)
     except VlmcarError as error:
-        st.error(widgets.plain(str(error)))
+        widgets.failed(error)
 
 
 def history(session: Session, key: str, repair: bool = False) -> Dialogue | None:
@@ -139,6 +139,6 @@ def history(session: Session, key: str, repair: bool = False) -> Dialogue | None
 
 
 def label(dialogue: Dialogue) -> str:
-    state = f"proposal {dialogue.proposal}" if dialogue.proposal is not None else waits_for(dialogue).replace("\\", "")
+    state = f"proposal {dialogue.proposal}" if dialogue.proposal is not None else waits_for(dialogue)
     group = f", {dialogue.header.group}" if dialogue.header.group else ""
     return f"{dialogue.number}: {dialogue.model}, {state}{group}"

@@ -45,7 +45,7 @@ def session_or_none() -> Session | None:
     try:
         return Session.open(pipeline.default_root(), name) if name else None
     except (BadInput, DamagedFile) as error:
-        st.error(widgets.plain(str(error)))
+        widgets.failed(error)
         return None
 
 

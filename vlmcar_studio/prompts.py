@@ -32,7 +32,7 @@ def edit(session: Session) -> None:
             try:
                 authoring.set_prompt(session, name, text)
             except BadInput as error:
-                st.error(widgets.plain(f"{error}. Your text is kept in the field."))
+                widgets.failed(error, "Your text is kept in the field.")
             else:
                 st.toast("This session now asks in your words.", icon=":material/check:")
                 st.rerun()
@@ -42,4 +42,4 @@ def edit(session: Session) -> None:
             st.rerun()
     changed = history.text_diff(shipped[name], text, "shipped", "yours")
     if changed:
-        st.code(changed, language="diff", wrap_lines=True)
+        st.code(widgets.verbatim(changed), language="diff", wrap_lines=True)

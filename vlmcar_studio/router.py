@@ -1,12 +1,11 @@
 """Every page runs through here: the session picker, the page, and one boundary for what goes wrong."""
 
-import traceback
 from pathlib import Path
 
 import streamlit as st
 
 from vlmcar_core.errors import VlmcarError
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, faults, widgets
 
 ROOT = Path(__file__).parent.parent
 ICON = Path(__file__).with_name("icon.svg")
@@ -38,15 +37,9 @@ def main() -> None:
         current.picker()
         page.run()
     except VlmcarError as error:
-        st.error(widgets.plain(str(error)), icon=":material/error:")
+        widgets.failed(error)
     except Exception as error:  # noqa: BLE001 (the outermost boundary)
-        st.error(
-            f"A fault of the program, not yours: {type(error).__name__}: {error}. Nothing that was saved is lost; "
-            "reload the page to go on.",
-            icon=":material/bug_report:",
-        )
-        with st.expander("Details to report"):
-            st.code(traceback.format_exc(), language=None)
+        faults.show(error)
 
 
 main()

@@ -1,5 +1,7 @@
 """What several pages show the same way: judgements, rates, pictures, background jobs."""
 
+import re
+import string
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from vlmcar_core import files, jobs, pipeline, verdicts
+from vlmcar_core import escaping, files, jobs, pipeline, verdicts
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import Session
@@ -26,6 +28,10 @@ STATES = {
     "error": (":material/error:", "red"),
     "lost": (":material/link_off:", "red"),
 }
+JOINER = "\N{WORD JOINER}"
+MADE_OF_TEXT = re.compile(r"(?<=:)(?=[\w+/-])|(?<=www)(?=\.)|(?<=@)(?=\w)|(?<=[<>~-])(?=[->=])", re.IGNORECASE)
+"""Where an address, an icon, an emoji or an arrow would be made of plain text."""
+
 REFRESH_SECONDS = 1.0
 PAGES = Path(__file__).parent.parent / "pages"
 
@@ -57,14 +63,14 @@ def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: boo
         stretch: as wide as its column instead.
     """
     if frame is None:
-        st.caption(f"{caption}: none yet")
+        st.caption(f"{plain(caption)}: none yet")
         return
     wide = frame.shape[1] > 1.5 * frame.shape[0]
     zoom = max(1, round(width / frame.shape[1]) if wide else width // frame.shape[1])
     enlarged = np.ascontiguousarray(frame.repeat(zoom, axis=0).repeat(zoom, axis=1))
     fits: int | Literal["stretch", "content"] = "content" if enlarged.shape[1] <= width else width
     shown = "stretch" if stretch or wide else fits
-    st.image(files.png(enlarged), caption=caption, width=shown, output_format="PNG", alt=caption)
+    st.image(files.png(enlarged), caption=plain(caption), width=shown, output_format="PNG", alt=caption)
 
 
 def problems(messages: Sequence[str]) -> None:
@@ -75,8 +81,23 @@ def problems(messages: Sequence[str]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text from a file or a checker, so that Markdown shows it as it is."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>()#+-.!|$~:" else letter for letter in text)
+    """Text from a file, a model or a checker on one line, so that Markdown shows it as it is.
+
+    Backslashes keep Markdown, HTML, LaTeX and Streamlit's directives from being read. Addresses, icons and arrows are
+    made out of the text only after that, so an invisible joiner keeps their letters apart.
+    """
+    apart = MADE_OF_TEXT.sub(JOINER, escaping.one_line(text))
+    return "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in apart)
+
+
+def failed(error: Exception, more: str = "") -> None:
+    """What went wrong, in the words of the error."""
+    st.error(plain(f"{error} {more}"), icon=":material/error:")
+
+
+def verbatim(text: str) -> str:
+    """A program, an answer or a log for `st.code`: bounded, and in the order in which it is written."""
+    return escaping.harmless(escaping.bounded(text))
 
 
 def duration(seconds: float) -> str:
@@ -104,7 +125,7 @@ def _running(job: Job) -> None:
     try:
         now = jobs.read(job.folder)
     except DamagedFile as error:
-        st.error(plain(str(error)))
+        failed(error)
         return
     if not now.running:
         st.rerun()
@@ -122,11 +143,11 @@ def _ended(job: Job) -> None:
             st.toast(plain(f"{job.kind}: {job.message}"), icon=":material/check:")
         return
     words = {"cancelled": "was stopped", "error": "failed", "lost": "was lost"}[job.state]
-    text = f"The last {job.kind} {words}: {plain(job.message)}"
+    text = plain(f"The last {job.kind} {words}: {job.message}")
     (st.info if job.state == "cancelled" else st.error)(text)
     if job.state != "cancelled" and (said := jobs.log(job.folder, 40)):
         with st.expander("What it printed"):
-            st.code(said, language=None)
+            st.code(verbatim(said), language=None)
 
 
 def author() -> str:

@@ -10,6 +10,7 @@ import traceback
 from vlmcar_core.cli import doctor, edit, inspect, models, propose, record, task, training, view, vlm
 from vlmcar_core.cli.base import cli, echo
 from vlmcar_core.errors import Cancelled, VlmcarError
+from vlmcar_core.escaping import without_keys
 
 __all__ = ["cli", "main"]
 
@@ -41,6 +42,6 @@ def main() -> None:
         echo(f"vlmcar: {error}", err=True)
         sys.exit(1)
     except Exception:  # noqa: BLE001 (the outermost boundary)
-        traceback.print_exc()
-        print("vlmcar: this is a fault of the program, not yours; nothing that was saved is lost", file=sys.stderr)
+        echo(without_keys(traceback.format_exc()), err=True)
+        echo("vlmcar: this is a fault of the program, not yours; nothing that was saved is lost", err=True)
         sys.exit(3)

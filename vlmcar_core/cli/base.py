@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from vlmcar_core import jobs, pipeline
+from vlmcar_core.escaping import harmless, one_line
 from vlmcar_core.jobs import Reporter
 from vlmcar_core.store import Session
 from vlmcar_core.types import Progress
@@ -37,10 +38,6 @@ def echo(text: object = "", err: bool = False) -> None:
     """Print a line. What came from a session or a checker cannot steer the terminal: control characters are shown as
     a sign."""
     click.echo(harmless(str(text)), err=err)
-
-
-def harmless(text: str) -> str:
-    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class InOrder(click.Group):
@@ -125,7 +122,7 @@ class Bar:
             return
         self._drawn = time.monotonic()
         filled = self.WIDTH * done // total if total else 0
-        line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {harmless(message)}"
+        line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {one_line(message)}"
         print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:

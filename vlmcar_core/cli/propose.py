@@ -97,7 +97,7 @@ def _dialogue(session: Session, number: int | None) -> Dialogue | None:
 def show_question(session: Session, dialogue: Dialogue) -> None:
     """What to paste into a chat page, and how to hand the answer in."""
     question = authoring.due(dialogue)
-    echo(printable(clipboard.text(question)))
+    echo(clipboard.text(question))
     for name in clipboard.pictures(question):
         echo(f"[attach the picture {dialogue.folder / name}]")
     echo(f"\nThen: vlmcar answer {session.name} FILE   (dialogue {dialogue.number}; FILE may be - for the keyboard)")
@@ -178,16 +178,11 @@ def state(dialogue: Dialogue) -> str:
     return f"waits for: {questions.title(question.stage, questions.titles(dialogue.exchanges))}"
 
 
-def printable(text: str) -> str:
-    """A model's text without what would steer a terminal."""
-    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t").strip()
-
-
 def show_dialogue(dialogue: Dialogue) -> None:
     for done in dialogue.exchanges:
         echo(f"== {questions.title(done.stage, questions.titles(dialogue.exchanges))}, try {done.attempt}")
-        echo(f"{printable(done.messages[-1].text)}\n-- {done.reply.model}, {Spent.of(done.reply).words}")
-        echo(printable(done.reply.text) + (f"\n-- could not be used: {done.problem}" if done.problem else "") + "\n")
+        echo(f"{done.messages[-1].text}\n-- {done.reply.model}, {Spent.of(done.reply).words}")
+        echo(done.reply.text + (f"\n-- could not be used: {done.problem}" if done.problem else "") + "\n")
 
 
 def show_proposal(proposal: Proposal) -> None:
