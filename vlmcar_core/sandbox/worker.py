@@ -27,6 +27,8 @@ FRAMES_BYTES = 8 << 20
 """For the frames of one message, unless a single frame is larger: about what the processor keeps near."""
 SEAL_SECONDS = 60.0
 LOOK_MICROSECONDS = 50_000
+IDLE_SECONDS = 1.0
+"""A worker that sleeps for so much longer than a call may take is ended."""
 SIGKILL, SIGSYS = 9, 31
 
 
@@ -100,7 +102,10 @@ class Worker:
             try:
                 self._wait(len(part), faults)
             finally:
-                outcomes += heard.outcomes_of(self._values[: len(part)].copy(), faults)
+                found = heard.outcomes_of(self._values[: len(part)].copy(), faults)
+                outcomes += found
+            if len(found) < len(part):
+                raise Gone(heard.nonsense("fewer answers than frames"))
 
     def inspect(self, initial: Frame, current: Frame) -> Inspection:
         self._send(self._asking(wire.INSPECT, self._keep(initial), current[None]))
@@ -165,10 +170,10 @@ class Worker:
         patience = Patience(self._fork.pid, self._limits)
         answered = 0
         while True:
-            operation, text, _ = self._message(patience, lambda: int(np.isfinite(self._values[:count]).sum()))
+            operation, text, payload = self._message(patience, lambda: int(np.isfinite(self._values[:count]).sum()))
             if operation == wire.END:
                 return
-            if operation != wire.FAULT or answered >= count:
+            if operation != wire.FAULT or answered >= count or payload:
                 raise Gone(heard.nonsense(f"operation {operation}"))
             answered += 1
             try:
@@ -185,7 +190,7 @@ class Worker:
 
     def _message(self, patience: "Patience", progress: Any = None) -> tuple[int, dict[str, Any], bytes]:
         operation, text, payload = wire.HEADER.unpack(self._read(wire.HEADER.size, patience, progress))
-        if text > wire.TEXT_LIMIT or payload > wire.PAYLOAD_LIMIT:
+        if text > wire.TEXT_LIMIT or payload > (wire.PAYLOAD_LIMIT if operation == wire.ANSWER else 0):
             raise Gone(Outcome("crash", None, "its process answered with more than may be"))
         if not text:
             return operation, {}, b""
@@ -198,22 +203,22 @@ class Worker:
         return operation, answer, self._read(payload, patience)
 
     def _read(self, size: int, patience: "Patience", progress: Any = None) -> bytes:
-        data = b""
-        while len(data) < size:
+        data = bytearray()
+        while True:
             try:
-                part = self._channel.recv(min(size - len(data), 1 << 20))
+                part = self._channel.recv(min(size - len(data), 1 << 20)) if size else b""
+                if not part and size:
+                    raise Gone(self._death())
+                data += part
             except BlockingIOError:
-                if patience.over(progress() if progress else 0):
-                    raise Gone(
-                        Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended")
-                    ) from None
-                continue
+                pass
             except OSError:
-                part = b""
-            if not part:
-                raise Gone(self._death())
-            data += part
-        return data
+                raise Gone(self._death()) from None
+            if len(data) == size:
+                return bytes(data)
+            # Nothing came, or only a part: also what comes in drops has to come to an end.
+            if patience.over(progress() if progress else 0):
+                raise Gone(Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended"))
 
     def _death(self) -> Outcome:
         """What to say of a process that ended by itself.
@@ -240,25 +245,34 @@ class Patience:
         self._cpu_seconds = (2.0 * limits.seconds + 0.25) * factor
         self._wall_seconds = seconds if seconds is not None else (10.0 * limits.seconds + 5.0) * factor
         self._only_wall = seconds is not None
+        self._idle_seconds = limits.seconds + IDLE_SECONDS
         self._progress = -1
-        self._began = time.monotonic()
+        self._began = self._busy = time.monotonic()
         self._cpu_began = 0.0
         self.spent = ""
 
     def over(self, progress: int) -> bool:
         """Whether it is at an end; it begins anew whenever there was progress."""
-        now, cpu_now = time.monotonic(), self._cpu()
-        if self._progress != progress:
+        now, (cpu_now, asleep) = time.monotonic(), self._seen()
+        if not asleep:
+            self._busy = now
+        if progress > self._progress:
             if self._progress >= 0:
-                self._began = now
+                self._began = self._busy = now
             self._progress, self._cpu_began = progress, cpu_now
         wall, cpu = now - self._began, cpu_now - self._cpu_began
         self.spent = f"{cpu:.1f} s of CPU time, {wall:.1f} s in all"
-        return wall > self._wall_seconds or (not self._only_wall and cpu > self._cpu_seconds)
+        if self._only_wall:
+            return wall > self._wall_seconds
+        # One that sleeps waits for something that a checker has no business with.
+        return wall > self._wall_seconds or cpu > self._cpu_seconds or now - self._busy > self._idle_seconds
 
-    def _cpu(self) -> float:
+    def _seen(self) -> tuple[float, bool]:
+        """Its CPU time in seconds, and whether it sleeps."""
         try:
-            times = psutil.Process(self._pid).cpu_times()
+            process = psutil.Process(self._pid)
+            with process.oneshot():
+                times = process.cpu_times()
+                return float(times.user + times.system), process.status() == psutil.STATUS_SLEEPING
         except psutil.Error:
-            return 0.0
-        return float(times.user + times.system)
+            return 0.0, False

@@ -26,6 +26,7 @@ IDENTIFIED = 64
 """`identify_*` functions that are asked, at most."""
 
 NUMBERS = {kind for kind in np.sctypeDict.values() if issubclass(kind, np.integer | np.floating | np.bool_)}
+NUMBERS -= {np.timedelta64}  # an integer to NumPy, no number to anybody else
 ANSWER_TYPES = frozenset({bool, int, float, *NUMBERS})
 
 Fault = dict[str, Any]
