@@ -43,7 +43,9 @@ def identify_www(image):
 
 def check(initial, current):
     print({WORDS!r})
-    raise ValueError({WORDS!r})
+    if current.any():
+        raise ValueError({WORDS!r})
+    return initial.any()
 """
 
 

@@ -6,6 +6,7 @@ must not send one's key to an address that the stranger chose.
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -271,6 +272,33 @@ class Key:
     def scrubbed(self, text: str) -> str:
         """A text without the key in it."""
         return text.replace(self.value, "[key]") if len(self.value) >= 6 else text
+
+    def scrubbing(self, told: Callable[[str], None]) -> "Scrubbing":
+        """The same for a text that comes in pieces."""
+        return Scrubbing(self, told)
+
+
+class Scrubbing:
+    """Tells a text that comes in pieces, without the key, also where the key is cut in two.
+
+    The end of what has come is held back while it may be the key's beginning; `close` tells it.
+    """
+
+    def __init__(self, key: Key, told: Callable[[str], None]) -> None:
+        self._key, self._told, self._held = key, told, ""
+
+    def __call__(self, piece: str) -> None:
+        text = self._key.scrubbed(self._held + piece)
+        begun = (size for size in range(len(self._key.value) - 1, 0, -1) if text.endswith(self._key.value[:size]))
+        end = len(text) - next(begun, 0)
+        self._held = text[end:]
+        if end:
+            self._told(text[:end])
+
+    def close(self) -> None:
+        if self._held:
+            self._told(self._held)
+            self._held = ""
 
 
 def key_for(server: Server, typed: str = "") -> Key:

@@ -38,6 +38,9 @@ OPTIONS = {
     "server.enableCORS": True,
     "server.enableXsrfProtection": True,
     "server.enableStaticServing": False,
+    "server.enableAgentApi": False,
+    "client.showErrorDetails": "none",
+    "browser.gatherUsageStats": False,
     "global.developmentMode": False,
 }
 """Of Streamlit's options, those that must be so."""

@@ -21,6 +21,7 @@ START_SECONDS = 60.0
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--host-resolver-rules=MAP rebound.example 127.0.0.1",  # a stranger's name that leads here
 ]
 IDLE_MS = 300
 IDLE = """(idle) => {

@@ -110,7 +110,7 @@ class OpenAiVlm:
     def _streamed(self, request: dict[str, Any], told: Told) -> tuple[str, str, str, tuple[int | None, int | None]]:
         extra = {} if "stream_options" in self._without else {"stream_options": {"include_usage": True}}
         parts, refusal, model, finish, usage = [], [], "", "", None
-        choices = 0
+        choices, scrubbing = 0, self._key.scrubbing(told)
         create: Any = self._client.chat.completions.create
         with create(**request, **extra, stream=True) as stream:
             for chunk in stream:
@@ -122,9 +122,10 @@ class OpenAiVlm:
                     refusal.append(getattr(choice.delta, "refusal", None) or "")
                     if piece := getattr(choice.delta, "content", None):
                         parts.append(str(piece))
-                        told(self._key.scrubbed(str(piece)))
+                        scrubbing(str(piece))
+        scrubbing.close()
         if "".join(refusal).strip():
-            raise RefusedToAnswer(f"{self.name} declined: {_faults.short(''.join(refusal))}")
+            raise RefusedToAnswer(f"{self.name} declined: {_faults.short(self._key.scrubbed(''.join(refusal)))}")
         if not choices:
             raise EmptyAnswer(f"{self.name} sent an answer without any choice; ask again")
         if not finish:
@@ -139,7 +140,7 @@ class OpenAiVlm:
             raise EmptyAnswer(f"{self.name} sent an answer without any choice; ask again")
         choice = found.choices[0]
         if choice.message.refusal:
-            raise RefusedToAnswer(f"{self.name} declined: {_faults.short(choice.message.refusal)}")
+            raise RefusedToAnswer(f"{self.name} declined: {_faults.short(self._key.scrubbed(choice.message.refusal))}")
         text = choice.message.content or ""
         told(self._key.scrubbed(text))
         return text, found.model or "", choice.finish_reason or "stop", _tokens(found.usage)
