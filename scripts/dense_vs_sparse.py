@@ -59,6 +59,8 @@ def row(run: runs.Run) -> str:
     speed = rows[-1]["steps_per_second"] if rows else 0.0
     remembered = run.job.result.get("remembered")
     memory = f"{remembered:.1%}" if remembered is not None else "-"
+    if run.job.state != "success":
+        final += f" (stopped after {rows[-1]['steps']:,} steps)" if rows else " (not begun)"
     cells = (run.config.reward, run.config.seed, learned, soon, final, mean, f"{minutes:.1f}", f"{speed:.0f}", memory)
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
