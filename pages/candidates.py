@@ -88,6 +88,7 @@ def choose(key: str, title: str, base: int, options: Mapping[str, Sequence[Choic
 
 session = current.session()
 st.title("Candidates")
+widgets.problems([*session.proposals().problems, *session.verifications().problems])
 found = candidates.ranked(session)
 if not any(proposal.candidate for proposal, _ in found):
     unverified = len(session.candidates())

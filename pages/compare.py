@@ -146,11 +146,13 @@ def results(comparison: Comparison) -> None:
 st.title("Compare models")
 st.caption("How weak may a model be? Each model proposes for each task, is verified, and mends what was rejected.")
 try:
-    with st.expander("A new comparison", expanded=not comparisons.comparisons(ROOT)):
+    with st.expander("A new comparison", expanded=not comparisons.comparisons(ROOT).items):
         new()
 except (BadInput, DamagedFile) as error:
     widgets.failed(error)
-found = {item.number: item for item in comparisons.comparisons(ROOT)}
+listing = comparisons.comparisons(ROOT)
+widgets.problems(listing.problems)
+found = {item.number: item for item in listing.items}
 if not found:
     st.info("Nothing is compared yet.")
     st.stop()

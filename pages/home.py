@@ -23,7 +23,7 @@ def row(name: str) -> dict[str, str]:
     return {
         "Session": name,
         "Task": task.env_id or "two frames",
-        "Trajectories": str(len(list((session.folder / "trajectories").glob("*.zip")))),
+        "Trajectories": str(session.trajectory_count),
         "Proposal": f"{proposals[-1].number} by {proposals[-1].author}" if proposals else "none yet",
         "Verdict": verdicts.judge_whole(verification).judgement if verification else "not verified",
         "Runs": str(len(session.run_folders())),

@@ -134,9 +134,9 @@ session = current.session()
 st.title("Propose")
 left, right = st.columns(2)
 with left:
-    widgets.show_frame(session.initial, "Initial frame", 300)
+    widgets.show_session_frame(session, "initial", 300)
 with right:
-    widgets.show_frame(session.goal, "Goal frame", 300)
+    widgets.show_session_frame(session, "goal", 300)
 if session.goal is None:
     st.info("There is no goal frame yet. Record an expert, or choose a goal frame on the task page.")
     widgets.next_page("record", "Record an expert")

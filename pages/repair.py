@@ -164,7 +164,9 @@ def decide(session: Session, one: Round, proposal: Proposal, key: str) -> None:
 
 session = current.session()
 st.title("Repair")
-if not session.proposals().items:
+proposals = session.proposals()
+widgets.problems([*proposals.problems, *session.verifications().problems])
+if not proposals.items:
     st.info("Nothing is proposed yet.")
     widgets.next_page("propose", "Propose sub-tasks and checkers")
     st.stop()

@@ -9,9 +9,9 @@ session = current.session()
 st.title(f"Report: {widgets.plain(session.name)}")
 left, middle = st.columns(2)
 with left:
-    widgets.show_frame(session.initial, "Initial frame")
+    widgets.show_session_frame(session, "initial")
 with middle:
-    widgets.show_frame(session.goal, "Goal frame")
+    widgets.show_session_frame(session, "goal")
 proposals = session.proposals()
 listing = runs.runs(session)
 widgets.problems([*proposals.problems, *session.trajectories().problems, *listing.problems])

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vlmcar_core import pipeline
 from vlmcar_core.envs import EnvTask, Setting
-from vlmcar_core.errors import BadInput
+from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame, Recording, Task, slug
 from vlmcar_studio import current, widgets
@@ -162,22 +162,32 @@ def goal_of(session: Session) -> None:
         st.rerun()
 
 
+def came_from(session: Session) -> None:
+    """Where the goal frame came from, or how to get one."""
+    try:
+        origin = session.goal_origin()
+    except DamagedFile as error:
+        st.warning(widgets.plain(str(error)))
+        return
+    if origin is not None:
+        where = {"upload": f"the picture {origin.name}", "expert": f"the last frame of {origin.trajectory}"}
+        came = where.get(origin.kind, f"frame {origin.frame} of {origin.trajectory}")
+        st.caption(f"From {widgets.plain(came)}.")
+    elif session.task.env_id:
+        st.caption("Record an expert: its last frame becomes the goal frame. Or choose one below.")
+
+
 def show(session: Session) -> None:
-    task, origin = session.task, session.goal_origin()
+    task = session.task
     st.title("Task")
     seed = widgets.plain(str(task.seed))
     st.write(f"**{widgets.plain(task.env_id)}**, seed {seed}" if task.env_id else "**Two frames**, no environment")
     left, right = st.columns(2)
     with left:
-        widgets.show_frame(session.initial, "Initial frame", 420)
+        widgets.show_session_frame(session, "initial", 420)
     with right:
-        widgets.show_frame(session.goal, "Goal frame", 420)
-        if origin is not None:
-            where = {"upload": f"the picture {origin.name}", "expert": f"the last frame of {origin.trajectory}"}
-            came = where.get(origin.kind, f"frame {origin.frame} of {origin.trajectory}")
-            st.caption(f"From {widgets.plain(came)}.")
-        elif task.env_id:
-            st.caption("Record an expert: its last frame becomes the goal frame. Or choose one below.")
+        widgets.show_session_frame(session, "goal", 420)
+        came_from(session)
     with st.expander("Change the goal frame"):
         goal_of(session)
     if task.env_id:

@@ -394,14 +394,31 @@ def test_what_is_imported_meanwhile_means_afterwards_what_it_meant_before(root: 
 
 
 @needs_packages
-def test_a_damaged_checkout_and_a_second_one_are_refused(root: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkout_and_a_second_one_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = shutil.copytree(root, tmp_path / "broken")
     (broken / "cliport" / "utils" / "utils.py").write_text("from os import no_such_thing\n")
+    monkeypatch.setenv(cliport.ROOT_VARIABLE, str(broken))
     with pytest.raises(BadInput, match="no_such_thing"):
-        make(root=str(broken))
+        make()
+    monkeypatch.setenv(cliport.ROOT_VARIABLE, str(root))
     make()
+    monkeypatch.setenv(cliport.ROOT_VARIABLE, str(shutil.copytree(root, tmp_path / "second")))
     with pytest.raises(BadInput, match="already uses"):
-        make(root=str(shutil.copytree(root, tmp_path / "second")))
+        make()
+
+
+def test_a_session_cannot_name_a_folder_whose_code_is_imported(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = shutil.copytree(root, tmp_path / "evil")
+    (evil / "cliport" / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    (evil / "cliport" / "tasks" / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nnames = {{}}\n")
+    monkeypatch.delenv(cliport.ROOT_VARIABLE)
+    with pytest.raises(UnknownName, match="no setting 'root'"):
+        make(root=str(evil))
+    assert not (tmp_path / "ran").exists()
 
 
 @needs_packages

@@ -97,4 +97,4 @@ def test_a_plan_that_makes_no_sense_is_refused(change: dict[str, object], why: s
 def test_a_task_that_is_neither_session_nor_environment_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="'nowhere' is neither a session nor an environment"):
         compare.create(tmp_path, Plan(("a",), ("nowhere",), Server()))
-    assert comparisons.comparisons(tmp_path) == []
+    assert comparisons.comparisons(tmp_path).items == ()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ALWAYS, NEVER, RED_AT_LEAST, picture, proposal, trajectory
-from vlmcar_core import jobs, pipeline
+from vlmcar_core import files, jobs, pipeline
 from vlmcar_core.errors import BadImage, BadInput, ChangedElsewhere
 from vlmcar_core.files import png
 from vlmcar_core.store import Session
@@ -34,8 +34,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 def kill(folder: Path) -> None:
     """End a job's process at once, wherever it is."""
-    pid = jobs._read(folder / "status.json") or {}
-    os.kill(int(pid["pid"]), signal.SIGKILL)
+    pid = files.read_json(folder / "status.json")["pid"]
+    os.kill(pid, signal.SIGKILL)
     wait_for(lambda: jobs.read(folder).state == "lost")
 
 
@@ -109,7 +109,7 @@ def test_a_proposing_that_was_killed_leaves_a_whole_proposal_or_none(tmp_path: P
     for patience in (0.0, 0.3, 0.6, 0.9):
         job = pipeline.launch(session, "propose")
         time.sleep(patience)
-        launch = jobs._read(job.folder / "launch.json") or {}
+        launch = files.read_json(job.folder / "launch.json")
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(launch["pid"]), signal.SIGKILL)
         wait_for(lambda folder=job.folder: not jobs.read(folder).running)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import picture, proposal
-from vlmcar_core import jobs, pipeline, plugins, runs
+from vlmcar_core import files, jobs, pipeline, plugins, runs
 from vlmcar_core.errors import Cancelled
 from vlmcar_core.store import Session
 from vlmcar_core.train import TELL_SECONDS, train
@@ -52,7 +52,7 @@ def endless(session: Session) -> Path:
 
 
 def pid_of(folder: Path) -> int:
-    return int((jobs._read(folder / jobs.STATUS) or {})["pid"])
+    return int(files.read_json(folder / jobs.STATUS)["pid"])
 
 
 def test_a_run_that_was_killed_is_lost_and_its_rows_and_policy_are_kept(session: Session) -> None:

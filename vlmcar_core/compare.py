@@ -20,9 +20,10 @@ from vlmcar_core.errors import BadInput, BudgetSpent, Cancelled, UnknownName, Vl
 from vlmcar_core.jobs import Job
 from vlmcar_core.pipeline import silent
 from vlmcar_core.servers import Key, Server
-from vlmcar_core.store import COMPARISONS, Session, sessions
+from vlmcar_core.store import COMPARISONS, SESSION, GoalOrigin, Session, sessions
 from vlmcar_core.types import Progress
 
+CELL = re.compile(r"[^.].*", re.DOTALL)
 STOPPED = ".stopped-"
 """After the name of a cell that was stopped, with a number."""
 
@@ -38,9 +39,9 @@ def create(root: Path, plan: Plan) -> Comparison:
         _check_task(root, task)
     for model in plan.models:
         server_of(plan.server, model)
-    folder = root / COMPARISONS
+    folder = files.folder(root, COMPARISONS)
     folder.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(len(list(folder.glob("[0-9]*")))):
+    for number in itertools.count(len(files.listed(folder, files.NUMBER))):
         path = folder / f"{number:03d}"
         try:
             path.mkdir()
@@ -68,7 +69,7 @@ def launch(comparison: Comparison, secrets: Mapping[str, str] | None = None) -> 
 def again(comparison: Comparison) -> None:
     """Make it ready to be run again, where it was stopped or failed."""
     for name in (jobs.CANCEL, jobs.STATUS, jobs.LAUNCH):
-        (comparison.folder / name).unlink(missing_ok=True)
+        files.remove(comparison.folder / name)
 
 
 def run(comparison: Comparison, progress: Progress = silent) -> Comparison:
@@ -101,7 +102,7 @@ def run(comparison: Comparison, progress: Progress = silent) -> Comparison:
         except (BudgetSpent, Cancelled) as error:
             stop.append(error)
             return
-        files.write_json(folder / ROWS / f"{row.session}.json", asdict(row))
+        files.write_json(files.folder(folder, ROWS) / f"{row.session}.json", asdict(row))
         with lock:
             finished[0] += 1
 
@@ -118,7 +119,7 @@ def _cell(folder: Path, plan: Plan, base: Session, cell: tuple[str, str, int], m
     model, task, repeat = cell
     place = f"{plan.models.index(model):02d}-{plan.tasks.index(task):02d}-{repeat:02d}"
     name = f"{place}-{_name(model)}-{_name(task)}"[:48].rstrip("-.")
-    session = _copy(base, folder / CELLS, name)
+    session = _copy(base, files.folder(folder, CELLS), name)
     server = None if model == BUILTIN else server_of(plan.server, model)
     at_first, rounds, failure, began = "failed", 0, "", time.monotonic()
     try:
@@ -172,8 +173,9 @@ def _row(session: Session, cell: tuple[str, str, int], failure: str, at_first: s
 
 def _spent(folder: Path) -> Spent:
     """What all cells cost, the stopped ones among them."""
-    found = (candidates.accounts(Session(path)).spent for path in (folder / CELLS).glob("*") if path.is_dir())
-    return sum(found, Spent())
+    cells = files.folder(folder, CELLS)
+    names = [path.name for path in files.listed(cells, CELL) if path.is_dir()]
+    return sum((candidates.accounts(Session(files.folder(cells, name))).spent for name in names), Spent())
 
 
 def _check_task(root: Path, task: str) -> None:
@@ -195,10 +197,11 @@ def _base(folder: Path, task: str, plan: Plan, progress: Progress) -> Session:
     if task in sessions(root).items:
         return Session.open(root, task)
     name = f"{plan.tasks.index(task):02d}-{_name(task)}"
-    if (folder / TASKS / name).is_dir():
-        session = Session.open(folder / TASKS, name)
+    tasks = files.folder(folder, TASKS)
+    if files.folder(tasks, name).is_dir():
+        session = Session.open(tasks, name)
     else:
-        session = pipeline.create_from_env(folder / TASKS, name, task, recording=plan.recording)
+        session = pipeline.create_from_env(tasks, name, task, recording=plan.recording)
     pipeline.record(session, progress=progress)
     return session
 
@@ -210,17 +213,23 @@ def _copy(base: Session, root: Path, name: str) -> Session:
     if target.is_dir():
         target.rename(root / f"{name}{STOPPED}{len(list(root.glob(f'{name}{STOPPED}*')))}")
     target.mkdir(parents=True)
-    shutil.copytree(base.folder / "frames", target / "frames")
-    (target / "trajectories").mkdir()
-    for path in (base.folder / "trajectories").glob("*.zip"):
+    copied = Session(target)
+    if (initial := base.initial) is not None:
+        copied.set_initial(initial)
+    if (goal := base.goal) is not None:
+        copied.set_goal(goal, base.goal_origin() or GoalOrigin("upload"))
+    trajectories = target / "trajectories"
+    trajectories.mkdir()
+    for info in base.trajectories().items:
+        path = base.trajectory_path(info.id)
         try:
-            os.link(path, target / "trajectories" / path.name)
+            os.link(path, trajectories / path.name, follow_symlinks=False)
         except OSError:
-            shutil.copy2(path, target / "trajectories" / path.name)
-    if (base.folder / "prompts").is_dir():
-        shutil.copytree(base.folder / "prompts", target / "prompts")
-    shutil.copy2(base.folder / "session.json", target / "session.json")
-    return Session(target)
+            shutil.copy2(path, trajectories / path.name, follow_symlinks=False)
+    for prompt, text in base.own_prompts().items():
+        copied.set_own_prompt(prompt, text)
+    files.write_bytes(target / SESSION, files.read_bytes(base.folder / SESSION, files.JSON_LIMIT_BYTES))
+    return copied
 
 
 def _name(text: str) -> str:

@@ -10,22 +10,23 @@
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from vlmcar_core import candidates, files, repair, servers
 from vlmcar_core.dialogue import Budget
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
 from vlmcar_core.servers import Server
-from vlmcar_core.store import COMPARISONS
+from vlmcar_core.store import COMPARISONS, Listing
 from vlmcar_core.types import BUILT_IN, Count, Recording
 
 BUILTIN = "builtin"
 """The model's name that stands for the built-in proposer."""
 
 REPEATS_MAX, CELLS_MAX = 100, 1000
+JSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.json")
 FILE, TASKS, CELLS, ROWS = "comparison.json", "tasks", "cells", "rows"
 
 
@@ -62,8 +63,9 @@ class Plan:
         ):
             if not low <= value <= high:
                 raise BadInput(f"the {label} is a whole number from {low} to {high}, not {value}")
-        if len(self.cells) > CELLS_MAX:
-            raise BadInput(f"{len(self.cells)} cells are more than {CELLS_MAX}; compare fewer at a time")
+        count = len(self.models) * len(self.tasks) * self.repeats
+        if count > CELLS_MAX:
+            raise BadInput(f"{count} cells are more than {CELLS_MAX}; compare fewer at a time")
         for label, names in (("model", self.models), ("task", self.tasks)):
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
@@ -171,36 +173,38 @@ def total(model: str, rows: Sequence[Row]) -> Total:
     )
 
 
-def comparisons(root: Path) -> list[Comparison]:
-    """Every comparison that can be read, by number."""
-    found = []
-    for path in sorted((root / COMPARISONS).glob("[0-9]*")):
+def comparisons(root: Path) -> Listing[Comparison]:
+    """Every comparison, by number."""
+    found: list[Comparison] = []
+    problems: list[str] = []
+    for path in files.listed(files.folder(root, COMPARISONS), files.NUMBER):
         try:
             found.append(read(path))
-        except DamagedFile:
-            continue
-    return found
+        except DamagedFile as error:
+            problems.append(f"comparison {path.name}: {error}")
+    return Listing(tuple(found), tuple(problems))
 
 
 def find(root: Path, number: int) -> Comparison:
     """Raises `UnknownName` where there is none."""
-    path = root / COMPARISONS / f"{number:03d}"
+    path = files.folder(root, COMPARISONS, f"{number:03d}")
     if not path.is_dir():
-        raise UnknownName.among("comparison", number, [item.number for item in comparisons(root)])
+        raise UnknownName.among("comparison", number, [item.number for item in comparisons(root).items])
     return read(path)
 
 
 def read(folder: Path) -> Comparison:
     """Raises `DamagedFile`."""
-    path = folder / FILE
-    if not path.is_file():
-        raise DamagedFile(f"comparison {folder.name} has no {FILE}; move the folder away")
-    value = files.read_json(path)
-    plan = files.parse(path, lambda: _plan(value))
-    rows, problems = [], []
-    for found in sorted((folder / ROWS).glob("*.json")):
+    path = files.folder(folder.parent, folder.name) / FILE
+    try:
+        plan = files.read_as(Plan, path)
+    except FileNotFoundError as error:
+        raise DamagedFile(f"comparison {folder.name} has no {FILE}; move the folder away") from error
+    rows: list[Row] = []
+    problems: list[str] = []
+    for found in files.listed(files.folder(folder, ROWS), JSON):
         try:
-            rows.append(_read_row(found))
+            rows.append(files.read_as(Row, found))
         except DamagedFile as error:
             problems.append(str(error))
     order = {cell: number for number, cell in enumerate(plan.cells)}
@@ -221,22 +225,3 @@ def server_of(server: Server, model: str) -> Server:
 def label(model: str) -> str:
     """A model's name for people."""
     return BUILT_IN if model == BUILTIN else model
-
-
-def _plan(value: Mapping[str, Any]) -> Plan:
-    return Plan(
-        models=tuple(value["models"]),
-        tasks=tuple(value["tasks"]),
-        server=servers.build(dict(value["server"])),
-        repeats=int(value["repeats"]),
-        rounds=int(value["rounds"]),
-        recording=Recording(**value["recording"]),
-        concurrency=int(value["concurrency"]),
-        budget=Budget(**value["budget"]),
-    )
-
-
-def _read_row(path: Path) -> Row:
-    value = files.read_json(path)
-    value.pop("version")
-    return files.parse(path, lambda: Row(**value))

@@ -145,6 +145,11 @@ class Brief:
     tries: int = 3
     """An answer that cannot be read is asked for so many times in all."""
 
+    def __post_init__(self) -> None:
+        if min(self.size) < 1 or self.zoom <= 0 or self.tries < 1:
+            told = f"frames of {self.size[0]} × {self.size[1]} pixels, {self.zoom} times as large, {self.tries} tries"
+            raise ValueError(f"a conversation is about frames and asks at least once, not about {told}")
+
 
 class Vlm(Protocol):
     """A vision-language model that can be asked; made by a file in `vlms/`."""

@@ -14,21 +14,27 @@ Written by the one who asks. It may be stopped anywhere; what is there says what
 import dataclasses
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import files, prompts, questions, records
-from vlmcar_core.dialogue import Brief, Case, Exchange, Message, Question, Reply, Spent
+from vlmcar_core import files, prompts, questions, records, strict
+from vlmcar_core.dialogue import Brief, Exchange, Question, Spent
 from vlmcar_core.errors import ChangedElsewhere, DamagedFile, NotUnderstood
 from vlmcar_core.reading import Misread
-from vlmcar_core.store import Listing, Session, now
+from vlmcar_core.store import DIALOGUES, Listing, Session, now
 from vlmcar_core.types import Frame
 
 DIALOGUE, PARTIAL, OUTCOME, TRUE = "dialogue.json", "partial.txt", "proposal.json", "frames"
+WRITTEN = re.compile(r"[^.].*\..*", re.DOTALL)
 STAGE = re.compile(r"goal|subtasks|check-[1-9][0-9]?|goal-check|repair")
+EXCHANGE = re.compile(r"[0-9]{3}-[a-z0-9-]{1,40}\.json")
+PICTURE = re.compile(r"[a-z0-9-]{1,40}\.png")
 PARTIAL_LIMIT_CHARS = 1_000_000
+PARTIAL_LIMIT_BYTES = 4 * PARTIAL_LIMIT_CHARS + 1024 * 1024
+PICTURES_MAX = 64
+PICTURE_LIMIT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,13 @@ class Header:
 
     created: str = ""
     """UTC, ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a conversation came to."""
+
+    proposal: int
 
 
 @dataclass(frozen=True)
@@ -82,20 +95,24 @@ class Dialogue:
     @property
     def changed(self) -> float:
         """Unix time at which something was last written in it, seconds."""
-        return max(path.stat().st_mtime for path in (self.folder, *self.folder.glob("*.*")))
+        return max(path.lstat().st_mtime for path in (self.folder, *files.listed(self.folder, WRITTEN)))
 
     @property
     def pictures(self) -> dict[str, bytes]:
-        """Name to PNG."""
-        return {path.name: path.read_bytes() for path in sorted(self.folder.glob("*.png"))}
+        """Name to PNG. Raises `DamagedFile`."""
+        paths = files.listed(self.folder, PICTURE)
+        if len(paths) > PICTURES_MAX:
+            raise DamagedFile(
+                f"dialogue {self.folder.name} holds {len(paths)} pictures; {PICTURES_MAX} are read at most"
+            )
+        return {path.name: files.check_png(files.read_bytes(path, PICTURE_LIMIT_BYTES), path.name) for path in paths}
 
     def frame(self, name: str) -> Frame:
         """ "initial" or "goal" in its true size, RGB uint8 (H, W, 3). Raises `DamagedFile`."""
-        path = self.folder / TRUE / f"{name}.png"
         try:
-            return files.from_png(path.read_bytes(), path.name)
-        except OSError as error:
-            raise DamagedFile(f"{path.name} of dialogue {self.folder.name} cannot be read ({error})") from error
+            return files.read_png(files.folder(self.folder, TRUE) / f"{name}.png")
+        except FileNotFoundError as error:
+            raise DamagedFile(f"dialogue {self.folder.name} has no {name}.png in its true size") from error
 
     @property
     def question(self) -> Question | None:
@@ -109,9 +126,8 @@ class Dialogue:
     @property
     def partial(self) -> str:
         """The answer that is arriving; empty while none is."""
-        path = self.folder / PARTIAL
         try:
-            return path.read_text(encoding="utf-8", errors="ignore")
+            return files.read_bytes(self.folder / PARTIAL, PARTIAL_LIMIT_BYTES).decode(errors="ignore")
         except FileNotFoundError:
             return ""
 
@@ -150,24 +166,34 @@ def _write(folder: Path, header: Header) -> None:
 def read(folder: Path) -> Dialogue:
     """Raises `DamagedFile`."""
     path = folder / DIALOGUE
-    if not path.is_file():
-        raise DamagedFile(f"dialogue {folder.name} has no {DIALOGUE}; move the folder away")
-    value = files.read_json(path)
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError as error:
+        raise DamagedFile(f"dialogue {folder.name} has no {DIALOGUE}; move the folder away") from error
     header = files.parse(path, lambda: _header(value))
-    exchanges = tuple(_read_exchange(found) for found in sorted(folder.glob("[0-9][0-9][0-9]-*.json")))
+    exchanges = tuple(_read_exchange(found) for found in files.listed(folder, EXCHANGE))
     try:
         questions.readings(exchanges)
     except Misread as error:
         raise DamagedFile(f"an answer of dialogue {folder.name} cannot be read any more ({error})") from error
-    outcome = folder / OUTCOME
-    number = files.parse(outcome, lambda: int(files.read_json(outcome)["proposal"])) if outcome.is_file() else None
-    return Dialogue(folder, header, exchanges, number)
+    return Dialogue(folder, header, exchanges, _outcome(folder / OUTCOME))
+
+
+def _outcome(path: Path) -> int | None:
+    try:
+        return files.read_as(Outcome, path).proposal
+    except FileNotFoundError:
+        return None
 
 
 def dialogues(session: Session) -> Listing[Dialogue]:
     """All conversations of a session, by number."""
-    items, problems = [], []
-    for folder in session.dialogue_folders():
+    items: list[Dialogue] = []
+    try:
+        folders, problems = session.dialogue_folders(), [*session.passed_over(DIALOGUES)]
+    except DamagedFile as error:
+        return Listing((), (str(error),))
+    for folder in folders:
         try:
             items.append(read(folder))
         except DamagedFile as error:
@@ -194,7 +220,7 @@ def add(dialogue: Dialogue, exchange: Exchange) -> Dialogue:
         raise ChangedElsewhere(
             f"dialogue {dialogue.number} was answered in another tab or by a command meanwhile; look at it again"
         ) from error
-    (dialogue.folder / PARTIAL).unlink(missing_ok=True)
+    files.remove(dialogue.folder / PARTIAL)
     return dataclasses.replace(dialogue, exchanges=(*dialogue.exchanges, kept))
 
 
@@ -217,14 +243,14 @@ class Partial:
         """Raises `NotUnderstood` where an answer does not come to an end."""
         if self.chars > PARTIAL_LIMIT_CHARS:
             raise NotUnderstood(f"the answer has more than {PARTIAL_LIMIT_CHARS:,} characters; nobody reads that")
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        with self._lock, files.appending(self._path) as file:
+            file.write(text.encode(errors="replace"))
             self.chars += len(text)
 
     def clear(self) -> None:
         """The answer begins anew."""
         with self._lock:
-            self._path.write_bytes(b"")
+            files.write_bytes(self._path, b"")
             self.chars = 0
 
 
@@ -234,20 +260,15 @@ def _previous_json(previous: Any) -> dict[str, Any]:
 
 
 def _header(value: dict[str, Any]) -> Header:
-    fields = {name: value[name] for name in (field.name for field in dataclasses.fields(Header)) if name in value}
-    brief = dict(fields["brief"])
-    previous = brief["previous"]
-    brief["previous"] = None if previous is None else records.draft(previous)
-    brief["cases"] = tuple(Case(**case) for case in brief["cases"])
-    width, height = brief["size"]
-    brief["size"] = (int(width), int(height))
-    built = Brief(**brief)
-    if lacking := set(prompts.ABOUT) - set(built.prompts):
+    brief, previous = value["brief"], value["brief"]["previous"]
+    draft = None if previous is None else records.draft(previous)
+    built = strict.build(Header, {**_without_version(value), "brief": {**brief, "previous": draft}})
+    if lacking := set(prompts.ABOUT) - set(built.brief.prompts):
         raise ValueError(f"the prompt {min(lacking)!r} is missing")
-    keys = [] if built.previous is None else [step.key for step in built.previous.steps]
-    if built.repair and built.repair not in keys:
-        raise ValueError(f"there is no checker {built.repair!r} to mend")
-    return Header(**{**fields, "brief": built})
+    keys = [] if built.brief.previous is None else [step.key for step in built.brief.previous.steps]
+    if built.brief.repair and built.brief.repair not in keys:
+        raise ValueError(f"there is no checker {built.brief.repair!r} to mend")
+    return built
 
 
 def _read_exchange(path: Path) -> Exchange:
@@ -256,18 +277,11 @@ def _read_exchange(path: Path) -> Exchange:
 
 
 def _exchange(value: dict[str, Any]) -> Exchange:
-    stage = str(value["stage"])
-    if not STAGE.fullmatch(stage):
-        raise ValueError(f"there is no question {stage[:40]!r}")
-    return Exchange(
-        stage=stage,
-        attempt=int(value["attempt"]),
-        messages=_messages(value["messages"]),
-        reply=Reply(**value["reply"]),
-        problem=str(value["problem"]),
-        created=str(value["created"]),
-    )
+    built = strict.build(Exchange, _without_version(value))
+    if not STAGE.fullmatch(built.stage):
+        raise ValueError(f"there is no question {built.stage[:40]!r}")
+    return built
 
 
-def _messages(values: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
-    return tuple(Message(item["role"], str(item["text"]), tuple(item["pictures"])) for item in values)
+def _without_version(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in value.items() if name != "version"}

@@ -1,8 +1,12 @@
 """Comparing two proposals."""
 
 import difflib
+from collections.abc import Sequence
 
 from vlmcar_core.types import Proposal
+
+LINES_MAX = 5000
+"""Comparing takes up to the square of the number of lines; nobody reads longer ones line by line."""
 
 
 def text(proposal: Proposal) -> dict[str, str]:
@@ -17,17 +21,19 @@ def diff(before: Proposal, after: Proposal) -> str:
     old, new = text(before), text(after)
     parts: list[str] = []
     for name in dict.fromkeys([*old, *new]):
-        lines = difflib.unified_diff(
-            old.get(name, "").splitlines(),
-            new.get(name, "").splitlines(),
-            fromfile=f"proposal {before.number}: {name}" if name in old else "nothing",
-            tofile=f"proposal {after.number}: {name}" if name in new else "nothing",
-            lineterm="",
-        )
-        parts.extend(lines)
+        was = f"proposal {before.number}: {name}" if name in old else "nothing"
+        now = f"proposal {after.number}: {name}" if name in new else "nothing"
+        parts.extend(_lines(old.get(name, ""), new.get(name, ""), was, now))
     return "\n".join(parts)
 
 
 def text_diff(before: str, after: str, name: str, other: str) -> str:
     """A unified diff of two texts; empty where nothing differs."""
-    return "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines(), name, other, lineterm=""))
+    return "\n".join(_lines(before, after, name, other))
+
+
+def _lines(before: str, after: str, name: str, other: str) -> Sequence[str]:
+    old, new = before.splitlines(), after.splitlines()
+    if old != new and max(len(old), len(new)) > LINES_MAX:
+        return [f"--- {name}", f"+++ {other}", f"@@ {len(old):,} and {len(new):,} lines: too long to be compared @@"]
+    return list(difflib.unified_diff(old, new, name, other, lineterm=""))

@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,42 @@ LAUNCH, STATUS, LOG, CANCEL = "launch.json", "status.json", "log.txt", "cancel"
 HEARTBEAT_SECONDS = 2.0
 CANCEL_GRACE_SECONDS = 10.0
 SPAWN_GRACE_SECONDS = 20.0
+LOG_END_BYTES = 64 * 1024
+LOG_LIMIT_BYTES = 64 * 1024**3
+"""Only its end is read."""
+
+PID_MAX = 2**31 - 1
+TIME_MAX = 1e11
+"""Seconds since 1970; the year 5138."""
+
+OURS = "vlmcar"
+"""Stands in the command line of every job; a process without it is not ended, whatever a folder says."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What launch.json or status.json says; of the first only the beginning."""
+
+    kind: str = ""
+    pid: int | None = None
+    process_created: float | None = None
+    """Unix time, seconds; without it nobody knows which process with this pid was meant."""
+
+    began: float = 0.0
+    state: State = "started"
+    done: int = 0
+    total: int = 0
+    message: str = "starting"
+    result: Mapping[str, Any] = field(default_factory=dict)
+    updated: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.pid is not None and not 1 <= self.pid <= PID_MAX:
+            raise ValueError(f"{self.pid} is no process")
+        if not all(0.0 <= time <= TIME_MAX for time in (self.began, self.updated or 0.0, self.process_created or 0.0)):
+            raise ValueError("its times are none")
+        if self.done < 0 or self.total < 0:
+            raise ValueError(f"{self.done} of {self.total} steps are none")
 
 
 @dataclass(frozen=True)
@@ -86,7 +122,7 @@ def start(folder: Path, kind: str, arguments: Sequence[str], secrets: Mapping[st
     argv = [sys.executable, "-m", "vlmcar_core", *arguments, "--job", str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    with (folder / LOG).open("ab") as log:
+    with files.appending(folder / LOG) as log:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -107,34 +143,35 @@ def read(folder: Path) -> Job:
     Raises:
         DamagedFile: the folder holds no job.
     """
-    launch = _read(folder / LAUNCH) or {}
-    status = _read(folder / STATUS) or {}
-    if not launch and not status:
-        if time.time() - folder.stat().st_mtime > SPAWN_GRACE_SECONDS:
+    launch, status = _read(folder / LAUNCH), _read(folder / STATUS)
+    if launch is None and status is None:
+        changed = min(max(folder.stat().st_mtime, 0.0), TIME_MAX)
+        if time.time() - changed > SPAWN_GRACE_SECONDS:
             raise DamagedFile(f"{folder.name} holds no job; its start was interrupted: start it again")
-        launch = {"kind": "", "began": folder.stat().st_mtime, "pid": None}
-    state: State = status.get("state", "started")
-    message = str(status.get("message", "starting"))
-    if state == "started" and not _alive(status or launch, launch):
-        again = _read(folder / STATUS) or {}
-        state, message = again.get("state", "started"), str(again.get("message", message))
-        status = again or status
-        if state == "started":
-            state = "lost"
-            last = log(folder, lines=1)[:300]
-            message = f"its process ended without a word while: {message}; what it had written is kept"
-            message += f"; the last line it printed: {last}" if last else ""
+        launch = Told(began=changed)
+    said = status or launch or Told()
+    if said.state == "started" and not _alive(said, launch or said):
+        said = _read(folder / STATUS) or said
+        if said.state == "started":
+            said = _lost(folder, said)
+    first = launch or said
     return Job(
         folder=folder,
-        kind=str(status.get("kind") or launch.get("kind") or folder.name.partition("-")[2]),
-        state=state,
-        done=int(status.get("done", 0)),
-        total=int(status.get("total", 0)),
-        message=message,
-        started=float(status.get("began", launch.get("began", 0.0))),
-        updated=float(status.get("updated", launch.get("began", 0.0))),
-        result=dict(status.get("result", {})),
+        kind=said.kind or first.kind or folder.name.partition("-")[2],
+        state=said.state,
+        done=said.done,
+        total=said.total,
+        message=said.message,
+        started=said.began or first.began,
+        updated=first.began if said.updated is None else said.updated,
+        result=dict(said.result),
     )
+
+
+def _lost(folder: Path, said: Told) -> Told:
+    last = log(folder, lines=1)[:300]
+    message = f"its process ended without a word while: {said.message}; what it had written is kept"
+    return replace(said, state="lost", message=message + (f"; the last line it printed: {last}" if last else ""))
 
 
 def cancel(folder: Path, grace_seconds: float = CANCEL_GRACE_SECONDS) -> None:
@@ -145,19 +182,19 @@ def cancel(folder: Path, grace_seconds: float = CANCEL_GRACE_SECONDS) -> None:
     job = read(folder)
     if not job.running:
         return
-    (folder / CANCEL).touch()
-    identity = _read(folder / STATUS) or _read(folder / LAUNCH) or {}
+    files.write_bytes(folder / CANCEL, b"")
+    identity = _read(folder / STATUS) or _read(folder / LAUNCH) or Told()
     threading.Thread(target=_end, args=(folder, identity, grace_seconds), daemon=True).start()
 
 
 def log(folder: Path, lines: int = 200) -> str:
     """The end of what a job printed."""
-    path = folder / LOG
-    if not path.is_file():
+    try:
+        with files.opened(folder / LOG, LOG_LIMIT_BYTES) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_END_BYTES))
+            return "\n".join(file.read(LOG_END_BYTES).decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
         return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64 * 1024))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 
 class Reporter:
@@ -196,7 +233,7 @@ class Reporter:
 
     @property
     def cancelled(self) -> bool:
-        return (self.folder / CANCEL).exists()
+        return files.there(self.folder / CANCEL)
 
     def finish(self, state: State, message: str, result: dict[str, Any] | None = None) -> None:
         with self._lock:
@@ -293,50 +330,59 @@ def _write_launch(folder: Path, kind: str, pid: int, began: float) -> None:
     files.write_json(folder / LAUNCH, value)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Told | None:
     try:
-        return files.read_json(path)
+        return files.read_as(Told, path)
     except FileNotFoundError:
         return None
 
 
-def _process(identity: dict[str, Any]) -> psutil.Process | None:
+def _process(said: Told) -> psutil.Process | None:
     """The process with this pid, if it is still the one that was meant and is no zombie."""
+    if said.pid is None or said.process_created is None:
+        return None
     try:
-        process = psutil.Process(int(identity["pid"]))
-        created = identity.get("process_created")
-        if created is not None and abs(process.create_time() - created) > 1.0:
+        process = psutil.Process(said.pid)
+        if abs(process.create_time() - said.process_created) > 1.0:
             return None
         return None if process.status() == psutil.STATUS_ZOMBIE else process
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except psutil.Error:
         return None
 
 
-def _alive(identity: dict[str, Any], launch: dict[str, Any]) -> bool:
-    if identity.get("pid") is None:
-        return time.time() - float(launch.get("began", 0.0)) < SPAWN_GRACE_SECONDS
-    return _process(identity) is not None
+def _alive(said: Told, launch: Told) -> bool:
+    if said.pid is None:
+        return time.time() - launch.began < SPAWN_GRACE_SECONDS
+    return _process(said) is not None
 
 
-def _end(folder: Path, identity: dict[str, Any], grace_seconds: float) -> None:
-    process = _process(identity)
+def _end(folder: Path, said: Told, grace_seconds: float) -> None:
+    process = _process(said)
     if process is None:
         return
     try:
         process.wait(grace_seconds)
     except psutil.TimeoutExpired:
-        try:
-            if os.getpgid(process.pid) == process.pid:
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-        except ProcessLookupError:
+        if not _kill(process):
             return
-        status = _read(folder / STATUS) or {**(_read(folder / LAUNCH) or {}), "done": 0, "total": 0, "result": {}}
-        status.pop("version", None)
-        status.update(
-            state="cancelled", message="stopped by a person; it had to be ended by force", updated=time.time()
+        last = _read(folder / STATUS) or said
+        stopped = replace(
+            last, state="cancelled", message="stopped by a person; it had to be ended by force", updated=time.time()
         )
-        files.write_json(folder / STATUS, status)
+        files.write_json(folder / STATUS, asdict(stopped))
     except psutil.Error:
         return
+
+
+def _kill(process: psutil.Process) -> bool:
+    """End a process of ours, with its group where it leads one."""
+    try:
+        if not any(OURS in word for word in process.cmdline()):
+            return False
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        return True
+    except (ProcessLookupError, psutil.Error):
+        return False

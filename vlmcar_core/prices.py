@@ -44,6 +44,13 @@ class Price:
             ) from error
 
 
+@dataclass(frozen=True)
+class Table:
+    """What `prices.json` holds."""
+
+    prices: tuple[Price, ...]
+
+
 SHIPPED = tuple(
     Price(model, prompt, answer, "2026-06-04")
     for model, prompt, answer in (
@@ -63,11 +70,10 @@ def load(root: Path) -> tuple[Price, ...]:
     Raises:
         DamagedFile: the person's cannot be read.
     """
-    path = root / FILE
-    if not path.is_file():
+    try:
+        return files.read_as(Table, root / FILE).prices
+    except FileNotFoundError:
         return SHIPPED
-    value = files.read_json(path)
-    return files.parse(path, lambda: tuple(Price(**row) for row in value["prices"]))
 
 
 def save(root: Path, rows: Sequence[Price]) -> None:

@@ -15,8 +15,11 @@ TITLE_MAX_CHARS = 200
 CODE_LIMIT_BYTES = 64 * 1024
 
 FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+    r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([A-Za-z0-9_+-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1[ \t]*+$|\Z)",
+    re.MULTILINE | re.DOTALL,
 )
+"""Possessive (`++`): an answer of a hundred thousand backticks must not be tried in every way there is."""
+
 THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 NUMBERED = re.compile(
     r"^[ \t]*(?:[-*][ \t]+)?(?:\*\*)?(?:sub-?task[ \t]+)?(\d{1,2})[.):][ \t]*(.+)$", re.MULTILINE | re.IGNORECASE

@@ -8,6 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core import files
-from vlmcar_core.errors import DamagedFile
+from vlmcar_core import archives, files, strict
+from vlmcar_core.archives import Archive
+from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.types import Frame, Frames, Source, Trajectory
 
 VERSION = 1
-MEMBER_LIMIT_BYTES = 256 * 1024 * 1024
 META = "meta.json"
 STEPS = "steps.npz"
+
+FILE_LIMIT_BYTES = 2 * 1024**3
+META_LIMIT_BYTES = 1024 * 1024
+STEPS_LIMIT_BYTES = 256 * 1024 * 1024
+FRAMES_LIMIT_BYTES = 2 * 1024**3
+"""Of all frames of a trajectory, decoded: it is held in memory whole."""
+
+STEPS_MAX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,13 +56,21 @@ class TrajectoryInfo:
 
     versions: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        height, width = self.shape
+        if not 0 <= self.steps <= STEPS_MAX or min(height, width) < 1:
+            raise ValueError(f"{self.steps} steps of {width} × {height} pixels are no trajectory")
+
 
 def write(path: Path, trajectory: Trajectory) -> None:
     """Store a trajectory as a new file, whole or not at all.
 
     Raises:
         FileExistsError: there is a file by that name; it was left alone.
+        BadInput: it is larger than what is read again.
     """
+    if trajectory.frames.nbytes > FRAMES_LIMIT_BYTES or trajectory.steps > STEPS_MAX:
+        raise BadInput(f"{trajectory.steps} steps of {_gib(trajectory.frames.nbytes)} {_TOO_LARGE}")
     distinct, order = distinct_frames(trajectory.frames)
     meta = {
         "version": VERSION,
@@ -68,13 +85,12 @@ def write(path: Path, trajectory: Trajectory) -> None:
         "shape": list(trajectory.frames.shape[1:3]),
         "versions": dict(trajectory.versions),
     }
-    steps = io.BytesIO()
     facts = {f"fact:{name}": truth for name, truth in trajectory.facts.items()}
-    np.savez_compressed(steps, order=order, actions=trajectory.actions, rewards=trajectory.rewards, **facts)  # type: ignore[arg-type]
+    steps = {"order": order, "actions": trajectory.actions, "rewards": trajectory.rewards, **facts}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(META, json.dumps(meta, indent=1))
-        archive.writestr(STEPS, steps.getvalue())
+        archive.writestr(STEPS, archives.packed(steps))
         for number, frame in enumerate(distinct):
             archive.writestr(_frame_name(number), files.png(frame))
     files.add_bytes(path, buffer.getvalue())
@@ -90,27 +106,24 @@ def distinct_frames(frames: Frames) -> tuple[Frames, NDArray[np.int32]]:
 
 def read_info(path: Path) -> TrajectoryInfo:
     """Raises `DamagedFile` where it is no trajectory."""
-    with _open(path) as archive:
-        meta = _meta(path, archive)
-    return files.parse(path, lambda: _info(path.stem, meta))
+    with _opened(path) as archive:
+        return _info(path, archive)
 
 
 def read(path: Path) -> Trajectory:
     """Raises `DamagedFile` where it is no trajectory."""
-    with _open(path) as archive:
-        meta = _meta(path, archive)
-        steps = _steps(path, archive)
-        order = steps.pop("order", np.zeros(0, np.int32))
-        count = int(order.max()) + 1 if len(order) else 0
-        distinct = [
-            files.from_png(_member(path, archive, _frame_name(number)), f"{path.name}, frame {number}")
-            for number in range(count)
-        ]
-    info = files.parse(path, lambda: _info(path.stem, meta))
+    with _opened(path) as archive:
+        info = _info(path, archive)
+        _check_size(path, info)
+        steps = archive.arrays_in(STEPS, STEPS_LIMIT_BYTES)
+        order = _order(path, steps.pop("order", None), info)
+        frames = np.empty((info.steps + 1, *info.shape, 3), np.uint8)
+        for number in range(int(order.max()) + 1):
+            frames[order == number] = _frame(path, archive, number, info)
     return files.parse(
         path,
         lambda: Trajectory(
-            frames=np.stack(distinct)[order],
+            frames=frames,
             actions=steps["actions"],
             rewards=steps["rewards"].astype(np.float64),
             terminated=info.terminated,
@@ -127,78 +140,90 @@ def read(path: Path) -> Trajectory:
 
 def read_order(path: Path) -> NDArray[np.int32]:
     """For each of the T + 1 frames, its number among the stored, distinct ones."""
-    with _open(path) as archive:
-        order = _steps(path, archive).get("order")
-    if order is None:
-        raise DamagedFile(f"{path.name} has no frame order; record it again")
-    return order.astype(np.int32)
+    with _opened(path) as archive:
+        return _order_in(path, archive, _info(path, archive))
 
 
 def read_png(path: Path, number: int) -> bytes:
-    """One distinct frame, as the PNG bytes that were stored."""
-    with _open(path) as archive:
-        return _member(path, archive, _frame_name(number))
+    """One distinct frame, as the PNG bytes that were stored; they are a picture of the size that the others have."""
+    with _opened(path) as archive:
+        data = archive.read(_frame_name(number), files.PNG_LIMIT_BYTES)
+        _check_shape(path, number, files.from_png(data, _called(path, number)), _info(path, archive))
+    return data
 
 
 def read_frame(path: Path, index: int) -> Frame:
     """The frame after `index` steps; 0 is the first."""
-    order = read_order(path)
-    if not 0 <= index < len(order):
-        raise DamagedFile(f"{path.name} has frames 0 to {len(order) - 1}, not {index}")
-    return files.from_png(read_png(path, int(order[index])), f"{path.name}, frame {index}")
+    with _opened(path) as archive:
+        info = _info(path, archive)
+        order = _order_in(path, archive, info)
+        if not 0 <= index < len(order):
+            raise DamagedFile(f"{path.name} has frames 0 to {len(order) - 1}, not {index}")
+        return _frame(path, archive, int(order[index]), info)
+
+
+def _opened(path: Path) -> AbstractContextManager[Archive]:
+    return archives.opened(path, FILE_LIMIT_BYTES)
 
 
 def _frame_name(number: int) -> str:
     return f"frames/{number:06d}.png"
 
 
-def _open(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise DamagedFile(f"{path.name} is not a trajectory file ({error}); record it again or move it away") from error
+def _called(path: Path, number: int) -> str:
+    return f"{files.label(path.name)}, picture {number}"
 
 
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        if archive.getinfo(name).file_size > MEMBER_LIMIT_BYTES:
-            raise DamagedFile(f"{path.name}: {name} is larger than {MEMBER_LIMIT_BYTES // 2**20} MiB; it was not read")
-        return archive.read(name)
-    except (KeyError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
-        raise DamagedFile(f"{path.name}: {name} cannot be read ({error}); record it again or move it away") from error
+def _info(path: Path, archive: Archive) -> TrajectoryInfo:
+    data = archive.read(META, META_LIMIT_BYTES)
+    return files.parse(path, lambda: _parsed(path.stem, strict.loads(data)))
 
 
-def _meta(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    try:
-        meta = json.loads(_member(path, archive, META))
-    except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path.name}: {META} is not JSON ({error}); record it again or move it away") from error
-    if not isinstance(meta, dict) or not isinstance(meta.get("version"), int) or meta["version"] > VERSION:
-        raise DamagedFile(f"{path.name}: {META} is of no version that this program reads (up to {VERSION})")
-    return meta
+def _parsed(stem: str, meta: Any) -> TrajectoryInfo:
+    if not isinstance(meta, dict) or type(meta.get("version")) is not int or meta["version"] > VERSION:
+        raise ValueError(f"{META} is of no version that this program reads (up to {VERSION})")
+    renamed = {"id": stem, "ret": meta["return"]}
+    kept = {name: value for name, value in meta.items() if name not in ("version", "return")}
+    return strict.build(TrajectoryInfo, {**kept, **renamed})
 
 
-def _info(stem: str, meta: dict[str, Any]) -> TrajectoryInfo:
-    height, width = meta["shape"]
-    return TrajectoryInfo(
-        id=stem,
-        source=meta["source"],
-        steps=int(meta["steps"]),
-        success=meta["success"],
-        terminated=bool(meta["terminated"]),
-        truncated=bool(meta["truncated"]),
-        seed=meta["seed"],
-        env_id=meta["env_id"],
-        ret=float(meta["return"]),
-        shape=(int(height), int(width)),
-        versions=dict(meta["versions"]),
-    )
+def _check_size(path: Path, info: TrajectoryInfo) -> None:
+    size = (info.steps + 1) * info.shape[0] * info.shape[1] * 3
+    if size > FRAMES_LIMIT_BYTES:
+        raise DamagedFile(f"{files.label(path.name)}: its frames of {_gib(size)} {_TOO_LARGE}; it was not read")
 
 
-def _steps(path: Path, archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    data = _member(path, archive, STEPS)
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedFile(f"{path.name}: {STEPS} cannot be read ({error}); record it again or move it away") from error
+def _order_in(path: Path, archive: Archive, info: TrajectoryInfo) -> NDArray[np.int32]:
+    return _order(path, archive.arrays_in(STEPS, STEPS_LIMIT_BYTES).get("order"), info)
+
+
+def _order(path: Path, order: NDArray[Any] | None, info: TrajectoryInfo) -> NDArray[np.int32]:
+    """Checked: each of the T + 1 frames is a stored one, and no stored one is left out."""
+    if order is None or order.dtype.kind != "i" or order.shape != (info.steps + 1,):
+        told = "none" if order is None else f"{order.dtype} {order.shape}"
+        raise DamagedFile(
+            f"{files.label(path.name)}: the order of its frames is {told} instead of int32 ({info.steps + 1},); "
+            "record it again or move it away"
+        )
+    if order.min() != 0 or len(np.unique(order)) != int(order.max()) + 1:
+        raise DamagedFile(f"{files.label(path.name)}: its frames are in no order that can be; record it again")
+    return order.astype(np.int32)
+
+
+def _frame(path: Path, archive: Archive, number: int, info: TrajectoryInfo) -> Frame:
+    frame = files.from_png(archive.read(_frame_name(number), files.PNG_LIMIT_BYTES), _called(path, number))
+    _check_shape(path, number, frame, info)
+    return frame
+
+
+def _check_shape(path: Path, number: int, frame: Frame, info: TrajectoryInfo) -> None:
+    if frame.shape[:2] != info.shape:
+        shapes = f"{frame.shape[1]} × {frame.shape[0]} pixels, the trajectory's are {info.shape[1]} × {info.shape[0]}"
+        raise DamagedFile(f"{_called(path, number)} is {shapes}; record it again or move it away")
+
+
+def _gib(size: int) -> str:
+    return f"{size / 1024**3:.1f} GiB"
+
+
+_TOO_LARGE = f"are more than is held in memory (at most {STEPS_MAX:,} steps and {_gib(FRAMES_LIMIT_BYTES)})"

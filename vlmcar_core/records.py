@@ -1,13 +1,47 @@
 """Proposals and verifications as JSON, and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import files
+from vlmcar_core import files, strict
 from vlmcar_core.errors import DamagedFile
-from vlmcar_core.types import Checker, Count, Proposal, SubTask, Thresholds
-from vlmcar_core.verdicts import Verdict, Verification, Wrong
+from vlmcar_core.types import Checker, Proposal, SubTask
+from vlmcar_core.verdicts import Verification
+
+SOURCE_LIMIT_BYTES = 256 * 1024
+"""More than the sandbox takes, so that it can say so itself."""
+
+
+@dataclass(frozen=True)
+class StoredStep:
+    """A sub-task, or the goal, as JSON holds it: its source is a file of its own."""
+
+    key: str
+    title: str
+    doubt: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class StoredProposal:
+    """A proposal as JSON holds it."""
+
+    number: int | None
+    created: str
+    author: str
+    reason: str
+    parent: int | None
+    doubts: tuple[str, ...]
+    goal: StoredStep
+    subtasks: tuple[StoredStep, ...]
+    dialogue: int | None = None
+    candidate: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """By key, where a draft keeps them beside the rest."""
+
+    version: int = 1
 
 
 def proposal_json(proposal: Proposal) -> dict[str, Any]:
@@ -29,70 +63,49 @@ def proposal_json(proposal: Proposal) -> dict[str, Any]:
 
 
 def proposal(folder: Path, value: dict[str, Any]) -> Proposal:
+    """Raises `DamagedFile` where a source cannot be read, `ValueError` where the rest does not fit."""
+
     def source(key: str) -> str:
         path = folder / f"{key}.py"
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DamagedFile(f"{path.name} of proposal {folder.name} cannot be read ({error})") from error
+            return files.read_text(path, SOURCE_LIMIT_BYTES)
+        except FileNotFoundError as error:
+            raise DamagedFile(f"proposal {folder.name} has no {path.name}; move the folder away") from error
 
-    return _built(value, int(folder.name), source)
+    return _built(strict.build(StoredProposal, value), int(folder.name), source)
 
 
 def draft(value: dict[str, Any]) -> Proposal:
-    return _built(value, value["number"], lambda key: str(value["sources"][key]))
+    """Raises `ValueError` or `KeyError` where it does not fit."""
+    stored = strict.build(StoredProposal, value)
+    return _built(stored, stored.number, lambda key: stored.sources[key])
 
 
-def _built(value: dict[str, Any], number: int | None, source: Callable[[str], str]) -> Proposal:
-    def step(item: dict[str, str]) -> SubTask:
-        checked = Checker(item["key"], "")  # a key that is no plain word must not become a path
-        return SubTask(str(item["title"]), Checker(checked.key, source(checked.key)), str(item["doubt"]))
+def _built(stored: StoredProposal, number: int | None, source: Callable[[str], str]) -> Proposal:
+    def step(item: StoredStep) -> SubTask:
+        checked = Checker(item.key, "")  # a key that is no plain word must not become a path
+        return SubTask(item.title, Checker(checked.key, source(checked.key)), item.doubt)
 
     return Proposal(
-        goal=step(value["goal"]),
-        subtasks=tuple(step(item) for item in value["subtasks"]),
-        author=str(value["author"]),
-        reason=str(value["reason"]),
-        parent=value["parent"],
-        doubts=tuple(str(doubt) for doubt in value["doubts"]),
-        dialogue=value.get("dialogue"),
-        candidate=bool(value.get("candidate", False)),
+        goal=step(stored.goal),
+        subtasks=tuple(step(item) for item in stored.subtasks),
+        author=stored.author,
+        reason=stored.reason,
+        parent=stored.parent,
+        doubts=stored.doubts,
+        dialogue=stored.dialogue,
+        candidate=stored.candidate,
         number=number,
-        created=str(value["created"]),
+        created=stored.created,
     )
 
 
 def read_verification(path: Path) -> Verification:
+    """Raises `DamagedFile`."""
     value = files.read_json(path)
     return files.parse(path, lambda: _verification(path, value))
 
 
 def _verification(path: Path, value: dict[str, Any]) -> Verification:
-    def wrongs(items: list[dict[str, Any]]) -> tuple[Wrong, ...]:
-        return tuple(Wrong(**item) for item in items)
-
-    def verdict(item: dict[str, Any]) -> Verdict:
-        counts = {name: Count(**item[name]) for name in ("expert", "random", "at_start", "faulty", "false_goals")}
-        return Verdict(
-            key=item["key"],
-            digest=item["digest"],
-            fault=item["fault"],
-            wrong=wrongs(item["wrong"]),
-            frame_seconds=item.get("frame_seconds"),
-            impure=str(item.get("impure", "")),
-            **counts,
-        )
-
-    return Verification(
-        proposal=int(value["proposal"]),
-        verdicts=tuple(verdict(item) for item in value["verdicts"]),
-        expert=Count(**value["expert"]),
-        random=Count(**value["random"]),
-        random_solved=int(value["random_solved"]),
-        random_steps=int(value["random_steps"]),
-        thresholds=Thresholds(**value["thresholds"]),
-        trajectories=tuple(value["trajectories"]),
-        wrong=wrongs(value["wrong"]),
-        number=int(path.stem),
-        created=str(value["created"]),
-    )
+    kept = {name: part for name, part in value.items() if name != "version"}
+    return strict.build(Verification, {**kept, "number": int(path.stem)})

@@ -3,17 +3,21 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
 
 from vlmcar_core import chain, files, runs, verdicts
+from vlmcar_core.errors import DamagedFile
 from vlmcar_core.escaping import for_html
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Listing, Session
 from vlmcar_core.types import Count, Frame, Proposal
 from vlmcar_core.verdicts import Judged, Verification
+
+T = TypeVar("T")
 
 SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
 STYLE = """
@@ -38,12 +42,14 @@ def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) 
     listing = session.proposals()
     proposals = listing.items
     proposal = proposals[-1] if proposals else None
-    damaged = (
+    damaged = [
         *listing.problems,
         *session.trajectories().problems,
         *session.verifications().problems,
         *trained.problems,
-    )
+    ]
+    task = _task(session, damaged)
+    strip = _strip(session, proposal, damaged) if proposal else ""
     verification = session.verification(proposal.number or 0) if proposal else None
     plots = [
         figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
@@ -51,10 +57,10 @@ def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) 
     ]
     parts = [
         _damaged(damaged),
-        _task(session),
+        task,
         _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
         _verdicts(proposal, verification) if proposal else "",
-        _strip(session, proposal) if proposal else "",
+        strip,
         _training(trained.items, plots),
         _history(proposals),
         _code(proposal) if proposal else "",
@@ -87,8 +93,17 @@ def _damaged(problems: Sequence[str]) -> str:
     return f"<div class=doubt><p>Files that could not be read and are left out here:</p><ul>{rows}</ul></div>"
 
 
-def _task(session: Session) -> str:
-    header, origin = session.header(), session.goal_origin()
+def _readable(read: Callable[[], T], damaged: list[str]) -> T | None:
+    """What can be read; None where it cannot be, which joins what is damaged."""
+    try:
+        return read()
+    except DamagedFile as error:
+        damaged.append(str(error))
+        return None
+
+
+def _task(session: Session, damaged: list[str]) -> str:
+    header, origin = session.header(), _readable(session.goal_origin, damaged)
     task, infos = header.task, session.trajectories().items
     what = f"{for_html(task.env_id)}, seed {for_html(task.seed)}" if task.env_id else "two frames, no environment"
     settings = f"; settings {for_html(dict(task.settings))}" if task.settings else ""
@@ -98,7 +113,8 @@ def _task(session: Session) -> str:
     )
     packages = ", ".join(f"{name} {version}" for name, version in infos[0].versions.items()) if infos else ""
     came = f"Goal frame from {for_html(origin.trajectory or origin.name or origin.kind)}. " if origin else ""
-    pictures = _picture(session.initial, "initial frame") + _picture(session.goal, "goal frame")
+    initial, goal = (_readable(read, damaged) for read in (lambda: session.initial, lambda: session.goal))
+    pictures = _picture(initial, "initial frame") + _picture(goal, "goal frame")
     return (
         f"<p>{what}{settings}. Made {for_html(header.created)}.</p><div class=frames>{pictures}</div>"
         f"<p class=small>{came}Recorded: {counts or 'nothing'}; random episodes end after at most "
@@ -164,7 +180,7 @@ def _rate(count: Count) -> str:
     return f"{count.hits} of {count.total}<br><span class=small>{count.rate:.0%} ({low:.0%} to {high:.0%})</span>"
 
 
-def _strip(session: Session, proposal: Proposal) -> str:
+def _strip(session: Session, proposal: Proposal, damaged: list[str]) -> str:
     """The first expert's frames in which sub-tasks were completed."""
     expert = next((info for info in session.trajectories().items if info.source == "expert"), None)
     if expert is None or not proposal.subtasks:
@@ -173,7 +189,10 @@ def _strip(session: Session, proposal: Proposal) -> str:
     done = [answers.done for answers in said if answers is not None]
     if len(done) < len(said):
         return ""
-    frames = session.trajectory(expert.id).frames
+    recorded = _readable(lambda: session.trajectory(expert.id), damaged)
+    if recorded is None:
+        return ""
+    frames = recorded.frames
     pictures = [_picture(frames[0], "frame 0")]
     for step, frame in zip(proposal.subtasks, chain.completions(np.stack(done, axis=1)), strict=True):
         if frame is not None:

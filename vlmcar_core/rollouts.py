@@ -62,7 +62,7 @@ def record_policy(task: Task, seed: int, act: Act, steps: int) -> Trajectory:
     try:
         observation, _ = view.reset(seed=seed)
         seen = [observation]
-        actions = (act(seen[-1]) for _ in range(steps))
+        actions = (_allowed(view, act(seen[-1])) for _ in range(steps))
         return _play(family, view, task, seed, actions, "policy", seen)
     finally:
         env.close()
@@ -82,6 +82,15 @@ def _open(task: Task) -> tuple[ModuleType, gym.Env[Any, Any]]:
         raise BadInput("this session has two frames and no environment; there is nothing to record")
     family = plugins.load("envs", task.family)
     return family, family.make(task)
+
+
+def _allowed(env: gym.Env[Any, Any], action: Any) -> Any:
+    """Raises `BadInput` for the action of a policy that was made for another environment."""
+    if not env.action_space.contains(action):
+        raise BadInput(
+            f"the policy answers {str(action)[:80]}, and the actions here are {env.action_space}; train again"
+        )
+    return action
 
 
 def _play(

@@ -10,20 +10,21 @@ A run is a job, too: status.json and log.txt are `jobs`'.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from vlmcar_core import files, jobs
+from vlmcar_core import files, jobs, strict
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.jobs import Job
-from vlmcar_core.store import Listing, Session
+from vlmcar_core.store import RUNS, Listing, Session
 
 CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluation.jsonl", "model.zip"
 STEPS_MAX = 1_000_000_000
 SCALE_MAX = 1000.0
 REWARDS = ("dense", "sparse")
 WHEN_DISABLED = ("go-on", "stop")
+ROWS_LIMIT_BYTES, ROWS_MAX = 64 * 1024 * 1024, 100_000
 LEARNED = 0.8
 """The success rate that counts as learned, in tables of steps."""
 
@@ -118,19 +119,16 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 def read_config(folder: Path) -> RunConfig:
     """Raises `DamagedFile` where there is none that can be read."""
-    path = folder / CONFIG
     try:
-        value = files.read_json(path)
+        return files.read_as(RunConfig, folder / CONFIG)
     except FileNotFoundError as error:
         raise DamagedFile(f"run {folder.name} has no {CONFIG}; start it again") from error
-    value.pop("version")
-    return files.parse(path, lambda: RunConfig(**value))
 
 
 def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:
     """Add a row to progress.jsonl or evaluation.jsonl."""
     text = json.dumps(row, allow_nan=False) + "\n"
-    with (folder / name).open("ab+") as file:
+    with files.appending(folder / name) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         if file.read() not in (b"", b"\n"):
@@ -148,26 +146,55 @@ def read_progress(folder: Path) -> list[dict[str, Any]]:
     key to what went wrong with a checker, if anything did.
     Rates are None until 20 episodes have ended.
     """
-    return _rows(folder / PROGRESS, ("steps", "episodes"))
+    return _rows(folder / PROGRESS, Progressed)
 
 
 def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     """Evaluations: steps so far, episodes, successes by the environment, mean_length in steps."""
-    return _rows(folder / EVALUATION, ("steps", "episodes", "successes"))
+    return _rows(folder / EVALUATION, Evaluated)
 
 
-def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, Any]]:
-    """Every whole row; one that is half written, as after a kill, or lacks a number it needs, is left out."""
-    if not path.is_file():
+@dataclass(frozen=True)
+class Progressed:
+    """What is looked at of a row of progress.jsonl; see `read_progress`."""
+
+    steps: int
+    episodes: int
+    seconds: float = 0.0
+    steps_per_second: float = 0.0
+    success_rate: float | None = None
+    learned_return: float | None = None
+    env_return: float | None = None
+    episode_length: float | None = None
+    completions: Mapping[str, float] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What is looked at of a row of evaluation.jsonl; see `read_evaluations`."""
+
+    steps: int
+    episodes: int
+    successes: int
+    mean_length: float | None = None
+
+
+def _rows(path: Path, kind: type[Progressed] | type[Evaluated]) -> list[dict[str, Any]]:
+    """Every whole row; one that is half written, as after a kill, or holds something else, is left out."""
+    try:
+        lines = files.read_bytes(path, ROWS_LIMIT_BYTES).splitlines()
+    except FileNotFoundError:
         return []
+    known = {one.name for one in fields(kind)}
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines[-ROWS_MAX:]:
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = strict.loads(line)
+            strict.build(kind, {name: row[name] for name in known & set(row)})
+        except (ValueError, TypeError):
             continue
-        if isinstance(row, dict) and all(_whole(row.get(name)) for name in needed):
-            found.append(row)
+        found.append(row)
     return found
 
 
@@ -177,8 +204,12 @@ def _whole(value: object) -> bool:
 
 def runs(session: Session) -> Listing[Run]:
     """Every run of a session, by number."""
-    found, problems = [], []
-    for folder in session.run_folders():
+    found: list[Run] = []
+    try:
+        folders, problems = session.run_folders(), [*session.passed_over(RUNS)]
+    except DamagedFile as error:
+        return Listing((), (str(error),))
+    for folder in folders:
         try:
             found.append(Run(int(folder.name), folder, read_config(folder), jobs.read(folder)))
         except DamagedFile as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from vlmcar_core import files
+from vlmcar_core import files, strict
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
 
 Structured = Literal["auto", "off"]
@@ -171,8 +171,10 @@ def build(values: dict[str, Any]) -> Server:
     if unknown:
         raise UnknownName.among("setting of the server", unknown[0], sorted(known))
     try:
-        return Server(**values)
-    except TypeError as error:
+        return strict.build(Server, values)
+    except BadInput:
+        raise
+    except ValueError as error:
         raise BadInput(f"a setting of the server has the wrong type ({error}); see {FILE}") from error
 
 
@@ -225,10 +227,11 @@ def load(root: Path) -> Server:
     Raises:
         DamagedFile: they cannot be read.
     """
-    path, values = root / FILE, {}
-    if path.is_file():
-        values = files.read_json(path)
-        values.pop("version")
+    try:
+        values = files.read_json(root / FILE)
+        del values["version"]
+    except FileNotFoundError:
+        values = {}
     if url := os.environ.get(URL_VARIABLE):
         values.update(base_url=url, preset=preset_of(url))
     if model := os.environ.get(MODEL_VARIABLE):

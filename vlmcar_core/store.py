@@ -14,11 +14,12 @@
       jobs/<n>-<stage>/             background recordings, proposals, verifications (see jobs.py)
 
 Files are added, written whole or not at all, and never edited; only session.json, the draft and the two
-frames may be replaced. A damaged file is reported beside the ones that can be read.
+frames may be replaced. A damaged file is reported beside the ones that can be read. Anybody may have made the folder:
+files are opened and folders entered through `files`, which leaves neither the folder nor its limits.
 """
 
 import dataclasses
-import io
+import os
 import re
 import shutil
 import tempfile
@@ -26,17 +27,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from vlmcar_core import files, recordings, records
+from vlmcar_core import archives, files, recordings, records
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile, UnknownName
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.types import (
     Answers,
     Frame,
     Outcome,
+    OutcomeKind,
     Proposal,
     Recording,
     Source,
@@ -54,7 +57,16 @@ COMPARISONS = "comparisons"
 """A folder beside the sessions (see compare.py); no session may be called so."""
 
 DRAFT = "draft.json"
-NOTE_LIMIT = 4000
+ANSWERS_LIMIT_BYTES = 64 * 1024 * 1024
+PROMPT_LIMIT_BYTES = 256 * 1024
+NUMBER_MAX = 999_999_999
+
+DIGEST = re.compile(r"[0-9a-f]{24}")
+ZIP = re.compile(r"[^.].*\.zip", re.DOTALL)
+JSON = re.compile(r"[^.].*\.json", re.DOTALL)
+PROMPT = re.compile(r"[^.].*\.md", re.DOTALL)
+STARTS_WITH_NUMBER = re.compile(r"[0-9].*", re.DOTALL)
+JOB = re.compile(rf"({files.NUMBER.pattern})-[a-z][a-z-]{{0,40}}")
 
 T = TypeVar("T")
 
@@ -116,8 +128,8 @@ def sessions(root: Path) -> Listing[str]:
     """The sessions in a folder, most recently changed first; folders without a readable header are problems."""
     found: list[tuple[float, str]] = []
     problems = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if not (folder / SESSION).is_file() or not NAME_PATTERN.fullmatch(folder.name):
+    for folder in files.listed(root, NAME_PATTERN):
+        if not folder.is_dir() or not files.there(folder / SESSION):
             continue
         try:
             Session(folder).header()
@@ -163,7 +175,7 @@ class Session:
     def open(cls, root: Path, name: str) -> "Session":
         """Raises `UnknownName` where there is none, `DamagedFile` where its header cannot be read."""
         folder = root / check_name(name)
-        if not (folder / SESSION).is_file():
+        if not files.there(folder / SESSION):
             raise UnknownName.among("session", name, sessions(root).items)
         session = cls(folder)
         session.header()
@@ -173,21 +185,20 @@ class Session:
     def name(self) -> str:
         return self.folder.name
 
+    def inside(self, *names: str) -> Path:
+        """A folder of the session, which need not be there. Raises `DamagedFile` where a link is in its place."""
+        return files.folder(self.folder, *names)
+
+    def _new(self, *names: str) -> Path:
+        """The same, made where it is not there."""
+        folder = self.inside(*names)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     # The header
 
     def header(self) -> Header:
-        path = self.folder / SESSION
-        value = files.read_json(path)
-        return files.parse(
-            path,
-            lambda: Header(
-                task=Task(**value["task"]),
-                recording=Recording(**value["recording"]),
-                thresholds=Thresholds(**value["thresholds"]),
-                created=str(value["created"]),
-                revision=int(value["revision"]),
-            ),
-        )
+        return files.read_as(Header, self.folder / SESSION)
 
     @property
     def task(self) -> Task:
@@ -225,48 +236,52 @@ class Session:
         return self._frame("goal")
 
     def set_initial(self, frame: Frame) -> None:
-        files.write_bytes(self.folder / FRAMES / "initial.png", files.png(frame))
+        files.write_bytes(self.inside(FRAMES) / "initial.png", files.png(frame))
 
     def set_goal(self, frame: Frame, origin: GoalOrigin) -> None:
-        files.write_bytes(self.folder / FRAMES / "goal.png", files.png(frame))
-        files.write_json(self.folder / FRAMES / "goal.json", asdict(origin))
+        files.write_bytes(self.inside(FRAMES) / "goal.png", files.png(frame))
+        files.write_json(self.inside(FRAMES) / "goal.json", asdict(origin))
 
     def goal_origin(self) -> GoalOrigin | None:
-        path = self.folder / FRAMES / "goal.json"
-        if not path.is_file():
+        try:
+            return files.read_as(GoalOrigin, self.inside(FRAMES) / "goal.json")
+        except FileNotFoundError:
             return None
-        value = files.read_json(path)
-        value.pop("version")
-        return files.parse(path, lambda: GoalOrigin(**value))
 
     def _frame(self, name: str) -> Frame | None:
-        path = self.folder / FRAMES / f"{name}.png"
-        return files.from_png(path.read_bytes(), path.name) if path.is_file() else None
+        try:
+            return files.read_png(self.inside(FRAMES) / f"{name}.png")
+        except FileNotFoundError:
+            return None
 
     # Trajectories
 
     def trajectories(self) -> Listing[TrajectoryInfo]:
         """Experts first, then by source and number."""
-        listing = _read_all((self.folder / TRAJECTORIES).glob("*.zip"), recordings.read_info)
+        listing = _read_all(lambda: files.listed(self.inside(TRAJECTORIES), ZIP), _read_info)
         return Listing(tuple(sorted(listing.items, key=_by_source)), listing.problems)
+
+    @property
+    def trajectory_count(self) -> int:
+        """How many files of trajectories there are, be they damaged or not."""
+        return len(files.listed(self.inside(TRAJECTORIES), ZIP))
 
     def trajectory(self, id: str) -> Trajectory:
         """Raises `UnknownName` or `DamagedFile`."""
         return recordings.read(self.trajectory_path(id))
 
     def trajectory_path(self, id: str) -> Path:
-        path = self.folder / TRAJECTORIES / f"{id}.zip"
-        if not NAME_PATTERN.fullmatch(id) or not path.is_file():
-            known = sorted(found.stem for found in (self.folder / TRAJECTORIES).glob("*.zip"))
-            raise UnknownName.among("trajectory", id, known)
+        path = self.inside(TRAJECTORIES) / f"{id}.zip"
+        if not NAME_PATTERN.fullmatch(id) or not files.there(path):
+            known = [files.label(found.stem) for found in files.listed(path.parent, ZIP)]
+            raise UnknownName.among("trajectory", files.label(id), known)
         return path
 
     def add_trajectory(self, trajectory: Trajectory) -> str:
         """Store it under the next free number of its source; returns its id."""
-        folder = self.folder / TRAJECTORIES
-        folder.mkdir(exist_ok=True)
+        folder = self._new(TRAJECTORIES)
         while True:
-            number = _next(path.stem.rpartition("-")[2] for path in folder.glob(f"{trajectory.source}-*.zip"))
+            number = _next(path.stem.rpartition("-")[2] for path in _of_source(folder, trajectory.source, "zip"))
             path = folder / f"{trajectory.source}-{number:03d}.zip"
             try:
                 recordings.write(path, trajectory)
@@ -276,11 +291,11 @@ class Session:
 
     def remove_trajectories(self, source: Source) -> int:
         """Forget every trajectory of a source, and what was said about them; returns how many there were."""
-        paths = list((self.folder / TRAJECTORIES).glob(f"{source}-*.zip"))
-        for path in paths:
-            path.unlink()
-        for path in (self.folder / ANSWERS).glob(f"*/{source}-*.npz"):
-            path.unlink()
+        paths = _of_source(self.inside(TRAJECTORIES), source, "zip")
+        digests = [path.name for path in files.listed(self.inside(ANSWERS), DIGEST)]
+        said = [path for digest in digests for path in _of_source(self.inside(ANSWERS, digest), source, "npz")]
+        for path in (*paths, *said):
+            files.remove(path)
         return len(paths)
 
     # Proposals
@@ -295,7 +310,7 @@ class Session:
         return tuple(item for item in self._all_proposals().items if item.candidate)
 
     def _all_proposals(self) -> Listing[Proposal]:
-        listing = _read_all((self.folder / PROPOSALS).glob("[0-9]*"), self._read_proposal)
+        listing = _read_all(lambda: files.listed(self.inside(PROPOSALS), files.NUMBER), self._read_proposal)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def proposal(self, number: int | None = None) -> Proposal:
@@ -310,7 +325,7 @@ class Session:
                 raise UnknownName(f"session {self.name!r} has no proposal yet; make one first")
             return items[-1]
         folder = self.proposal_folder(number)
-        if not (folder / "proposal.json").is_file():
+        if not files.there(folder):
             raise UnknownName.among("proposal", number, [found.number for found in self._all_proposals().items])
         return self._read_proposal(folder)
 
@@ -324,8 +339,7 @@ class Session:
         Raises:
             ChangedElsewhere: there is a newer one than `expected_latest`.
         """
-        root = self.folder / PROPOSALS
-        root.mkdir(exist_ok=True)
+        root = self._new(PROPOSALS)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=root))
         draft.chmod(0o755)
         try:
@@ -341,7 +355,7 @@ class Session:
     def _number(self, proposal: Proposal, draft: Path, expected_latest: int | None) -> Proposal:
         """Give a folder that is written the next number that is free, whoever else does so just now."""
         while True:
-            number = _next(path.name for path in draft.parent.glob("[0-9]*"))
+            number = _next(path.name for path in files.listed(draft.parent, files.NUMBER))
             self._refuse_outdated(expected_latest)
             stored = dataclasses.replace(proposal, number=number, created=now())
             files.write_json(draft / "proposal.json", records.proposal_json(stored))
@@ -349,7 +363,7 @@ class Session:
                 draft.rename(self.proposal_folder(number))
                 return stored
             except OSError:
-                if not self.proposal_folder(number).exists():
+                if not files.there(self.proposal_folder(number)):
                     raise
 
     def _refuse_outdated(self, expected_latest: int | None) -> None:
@@ -361,13 +375,15 @@ class Session:
             )
 
     def proposal_folder(self, number: int) -> Path:
-        return self.folder / PROPOSALS / f"{number:03d}"
+        """Raises `DamagedFile` where a link is in its place."""
+        return self.inside(PROPOSALS, f"{number:03d}")
 
     def _read_proposal(self, folder: Path) -> Proposal:
-        path = folder / "proposal.json"
-        if not path.is_file():
-            raise DamagedFile(f"proposal {folder.name} has no proposal.json; move the folder away")
-        value = files.read_json(path)
+        path = self.inside(PROPOSALS, folder.name) / "proposal.json"
+        try:
+            value = files.read_json(path)
+        except FileNotFoundError as error:
+            raise DamagedFile(f"proposal {folder.name} has no proposal.json; move the folder away") from error
         return files.parse(path, lambda: records.proposal(folder, value))
 
     # A person's unsaved edit
@@ -380,15 +396,16 @@ class Session:
             DamagedFile: it cannot be read.
         """
         path = self.folder / DRAFT
-        if not path.is_file():
+        try:
+            value = files.read_json(path)
+        except FileNotFoundError:
             return None
-        value = files.read_json(path)
         return files.parse(path, lambda: records.draft(value))
 
     def save_draft(self, edited: Proposal | None) -> None:
         """Keep an edit that is not a proposal yet, in place of the one before; None forgets it."""
         if edited is None:
-            (self.folder / DRAFT).unlink(missing_ok=True)
+            files.remove(self.folder / DRAFT)
             return
         sources = {step.key: step.checker.source for step in edited.steps}
         files.write_json(self.folder / DRAFT, {**records.proposal_json(edited), "sources": sources})
@@ -398,43 +415,43 @@ class Session:
     def answers(self, digest: str, id: str) -> Answers | None:
         """What the checker with this digest said about a trajectory; None where it was not asked yet.
 
-        These files are a cache: one that cannot be read counts as not there.
+        These files are a cache: one that cannot be read, or is about another number of frames, counts as not there.
         """
-        path = self._answers_path(digest, id)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                faults = {
-                    int(frame): Outcome(str(kind), None, str(message), int(line) or None)  # type: ignore[arg-type]
-                    for frame, kind, message, line in zip(*(arrays[name] for name in FAULT_FIELDS), strict=True)
-                }
-                measured = float(arrays["frame_seconds"]) if "frame_seconds" in arrays else np.nan
-                seconds = None if np.isnan(measured) else measured
-                return Answers(arrays["values"].astype(np.float32), faults, seconds)
-        except (OSError, ValueError, KeyError, EOFError):
+            with archives.opened(self._answers_path(digest, id), ANSWERS_LIMIT_BYTES) as archive:
+                found = _answers(archive.arrays(ANSWERS_LIMIT_BYTES))
+            frames = self._frames_of(id)
+        except (DamagedFile, FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+            return None
+        return found if frames in (None, len(found.values)) else None
+
+    def _frames_of(self, id: str) -> int | None:
+        """None where there is no such trajectory that can be read, to which answers could be held."""
+        try:
+            return recordings.read_info(self.trajectory_path(id)).steps + 1
+        except (DamagedFile, UnknownName):
             return None
 
     def save_answers(self, digest: str, id: str, answers: Answers) -> None:
-        buffer = io.BytesIO()
         faults = answers.faults
-        np.savez_compressed(
-            buffer,
-            values=answers.values,
-            frame=np.array(list(faults), dtype=np.int32),
-            kind=np.array([fault.kind for fault in faults.values()], dtype="U16"),
-            message=np.array([fault.message for fault in faults.values()], dtype=f"U{NOTE_LIMIT}"),
-            line=np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
-            frame_seconds=np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
-        )
-        files.write_bytes(self._answers_path(digest, id), buffer.getvalue())
+        arrays: dict[str, ArrayLike] = {
+            "values": answers.values,
+            "frame": np.array(list(faults), dtype=np.int32),
+            "kind": np.array([fault.kind for fault in faults.values()], dtype=np.str_),
+            "message": np.array([fault.message for fault in faults.values()], dtype=np.str_),
+            "line": np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
+            "frame_seconds": np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
+        }
+        files.write_bytes(self._answers_path(digest, id), archives.packed(arrays))
 
     def _answers_path(self, digest: str, id: str) -> Path:
-        return self.folder / ANSWERS / digest[:24] / f"{id}.npz"
+        return self.inside(ANSWERS, digest[:24]) / f"{id}.npz"
 
     # Verifications
 
     def verifications(self) -> Listing[Verification]:
         """By number."""
-        listing = _read_all((self.folder / VERDICTS).glob("*.json"), records.read_verification)
+        listing = _read_all(lambda: files.listed(self.inside(VERDICTS), JSON), records.read_verification)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def verification(self, proposal: int) -> Verification | None:
@@ -443,10 +460,9 @@ class Session:
         return found[-1] if found else None
 
     def add_verification(self, verification: Verification) -> Verification:
-        folder = self.folder / VERDICTS
-        folder.mkdir(exist_ok=True)
+        folder = self._new(VERDICTS)
         while True:
-            number = _next(path.stem for path in folder.glob("*.json"))
+            number = _next(path.stem for path in files.listed(folder, JSON))
             stored = dataclasses.replace(verification, number=number, created=now())
             try:
                 files.add_json(folder / f"{number:03d}.json", asdict(stored))
@@ -457,69 +473,84 @@ class Session:
     # Runs and jobs: folders that belong to the process that writes them
 
     def run_folders(self) -> list[Path]:
-        """One folder per training, by number."""
-        return sorted(path for path in (self.folder / RUNS).glob("[0-9]*") if path.is_dir())
+        """One folder per training, by number; see `passed_over` for what is not among them."""
+        return self._numbered(RUNS, files.NUMBER)
 
     def run_folder(self, number: int) -> Path:
         """Raises `UnknownName` where there is none."""
-        path = self.folder / RUNS / f"{number:03d}"
-        if not path.is_dir():
-            raise UnknownName.among("run", number, [int(found.name) for found in self.run_folders()])
-        return path
+        return self._one(RUNS, "run", number)
 
     def new_run_folder(self) -> Path:
         """An empty folder of the next number."""
-        return _new_folder(self.folder / RUNS, "")
+        return _new_folder(self._new(RUNS), "")
 
     def dialogue_folders(self) -> list[Path]:
         """One folder per conversation with a model, by number."""
-        return sorted(path for path in (self.folder / DIALOGUES).glob("[0-9]*") if path.is_dir())
+        return self._numbered(DIALOGUES, files.NUMBER)
 
     def dialogue_folder(self, number: int) -> Path:
         """Raises `UnknownName` where there is none."""
-        path = self.folder / DIALOGUES / f"{number:03d}"
-        if not path.is_dir():
-            raise UnknownName.among("dialogue", number, [int(found.name) for found in self.dialogue_folders()])
-        return path
+        return self._one(DIALOGUES, "dialogue", number)
 
     def new_dialogue_folder(self) -> Path:
         """An empty folder of the next number."""
-        return _new_folder(self.folder / DIALOGUES, "")
+        return _new_folder(self._new(DIALOGUES), "")
+
+    def _one(self, kind: str, called: str, number: int) -> Path:
+        path = self.inside(kind, f"{number:03d}")
+        if not path.is_dir():
+            raise UnknownName.among(called, number, [int(found.name) for found in self._numbered(kind, files.NUMBER)])
+        return path
+
+    def _numbered(self, kind: str, pattern: re.Pattern[str]) -> list[Path]:
+        return sorted(filter(_is_own_folder, files.listed(self.inside(kind), pattern)), key=_number)
+
+    def passed_over(self, kind: str) -> tuple[str, ...]:
+        """A message for each that has the number of a run or a dialogue and is no folder of this session."""
+        found = [path.name for path in files.listed(self.inside(kind), files.NUMBER) if not _is_own_folder(path)]
+        return tuple(f"{kind}/{name} is a link or no folder; move it away" for name in found)
 
     def own_prompts(self) -> dict[str, str]:
         """The prompts that this session words differently, by name."""
-        found = {}
-        for path in sorted((self.folder / PROMPTS).glob("*.md")):
-            try:
-                found[path.stem] = path.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise DamagedFile(f"prompt {path.name} cannot be read ({error}); restore it or move it away") from error
-        return found
+        paths = files.listed(self.inside(PROMPTS), PROMPT)
+        return {files.label(path.stem): files.read_text(path, PROMPT_LIMIT_BYTES) for path in paths}
 
     def set_own_prompt(self, name: str, text: str | None) -> None:
         """Word one prompt differently in this session; None goes back to the shipped one."""
-        path = self.folder / PROMPTS / f"{name}.md"
+        path = self.inside(PROMPTS) / f"{name}.md"
         if text is None:
-            path.unlink(missing_ok=True)
+            files.remove(path)
         else:
             files.write_text(path, text)
 
     def job_folders(self) -> list[Path]:
         """One folder per background job other than training, by number."""
-        return sorted(path for path in (self.folder / JOBS).glob("[0-9]*") if path.is_dir())
+        return self._numbered(JOBS, JOB)
 
     def new_job_folder(self, stage: str) -> Path:
         """An empty folder of the next number, such as `003-record`."""
-        return _new_folder(self.folder / JOBS, f"-{stage}")
+        return _new_folder(self._new(JOBS), f"-{stage}")
 
 
-FAULT_FIELDS = ("frame", "kind", "message", "line")
+def _answers(arrays: dict[str, NDArray[Any]]) -> Answers:
+    """Raises `ValueError`, `KeyError`, `TypeError` or `OverflowError` for what no checker can have said."""
+    values = arrays["values"]
+    if values.ndim != 1 or values.dtype.kind != "f" or not len(values) or (values < 0).any() or (values > 1).any():
+        raise ValueError("values are progress in [0, 1], one for each frame")
+    frames, kinds, messages, lines = (arrays[name].tolist() for name in ("frame", "kind", "message", "line"))
+    faults = {
+        int(frame): Outcome(kind, None, str(message), int(line) or None)
+        for frame, kind, message, line in zip(frames, kinds, messages, lines, strict=True)
+    }
+    if set(kinds) - set(get_args(OutcomeKind)) or not all(0 <= frame < len(values) for frame in faults):
+        raise ValueError("faults are of known kinds, in frames that there are")
+    measured = float(arrays.get("frame_seconds", np.float64(np.nan)))
+    return Answers(values.astype(np.float32), faults, measured if np.isfinite(measured) and measured >= 0 else None)
 
 
 def _new_folder(root: Path, suffix: str) -> Path:
-    root.mkdir(exist_ok=True)
     while True:
-        number = _next(path.name.partition("-")[0] for path in root.glob("[0-9]*"))
+        number = _next(path.name.partition("-")[0] for path in files.listed(root, STARTS_WITH_NUMBER))
         path = root / f"{number:03d}{suffix}"
         try:
             path.mkdir()
@@ -528,21 +559,47 @@ def _new_folder(root: Path, suffix: str) -> Path:
             continue
 
 
-def _next(numbers: Iterable[str]) -> int:
-    return max((int(number) for number in numbers if number.isdigit()), default=-1) + 1
+def _next(names: Iterable[str]) -> int:
+    """The number after the largest; names that are no numbers do not count."""
+    number = max((int(name) for name in names if files.NUMBER.fullmatch(name)), default=-1) + 1
+    if number > NUMBER_MAX:
+        raise DamagedFile(f"the numbers up to {NUMBER_MAX} are used up; move what has the largest away")
+    return number
 
 
-def _read_all(paths: Iterable[Path], read: Callable[[Path], T]) -> Listing[T]:
-    items, problems = [], []
-    for path in sorted(paths):
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _number(path: Path) -> int:
+    return int(path.name.partition("-")[0])
+
+
+def _of_source(folder: Path, source: str, ending: str) -> list[Path]:
+    return files.listed(folder, re.compile(rf"{re.escape(source)}-.*\.{ending}"))
+
+
+def _read_info(path: Path) -> TrajectoryInfo:
+    if not NAME_PATTERN.fullmatch(path.stem):
+        raise DamagedFile(f"{files.label(path.name)} cannot be the name of a trajectory; rename it")
+    return recordings.read_info(path)
+
+
+def _read_all(find: Callable[[], list[Path]], read: Callable[[Path], T]) -> Listing[T]:
+    """What can be read of what is found, and a message for each that cannot be."""
+    items: list[T] = []
+    problems: list[str] = []
+    try:
+        paths = find()
+    except DamagedFile as error:
+        return Listing((), (str(error),))
+    for path in paths:
         try:
             items.append(read(path))
         except DamagedFile as error:
             problems.append(str(error))
         except FileNotFoundError:
             continue
-        except OSError as error:
-            problems.append(f"{path.name} cannot be read ({error.strerror}); check its permissions")
     return Listing(tuple(items), tuple(problems))
 
 
@@ -551,4 +608,10 @@ def _by_source(info: TrajectoryInfo) -> tuple[int, str, str]:
 
 
 def _changed(folder: Path) -> float:
-    return max((path.stat().st_mtime for path in (folder, folder / SESSION, *folder.iterdir())), default=0.0)
+    """Unix time of the newest entry; 0.0 where nobody may look."""
+    try:
+        with os.scandir(folder) as entries:
+            inside = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
+        return max(folder.stat().st_mtime, *inside)
+    except OSError:
+        return 0.0

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core.errors import BadInput
+
 Frame = NDArray[np.uint8]
 """One picture: RGB, uint8, shape (H, W, 3)."""
 
@@ -36,6 +38,10 @@ GOAL = "goal"
 BUILT_IN = "built-in, no VLM"
 """How the built-in proposer signs; the same words wherever an author is shown."""
 
+SEED_MAX = 2**31 - 1
+EPISODES_MAX, RANDOM_STEPS_MAX = 10_000, 10_000
+SUBTASKS_MAX = 100
+
 KEY_PATTERN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -55,6 +61,10 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment, such as `tile_size`; JSON values only."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= SEED_MAX:
+            raise BadInput(f"a seed is a whole number from 0 to {SEED_MAX}, not {self.seed}")
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -64,6 +74,15 @@ class Recording:
     randoms: int = 100
     random_steps: int = 100
     """A random episode ends after this many steps, or earlier where the environment ends it."""
+
+    def __post_init__(self) -> None:
+        for label, value, low, high in (
+            ("number of experts", self.experts, 0, EPISODES_MAX),
+            ("number of random episodes", self.randoms, 0, EPISODES_MAX),
+            ("length of random episodes", self.random_steps, 1, RANDOM_STEPS_MAX),
+        ):
+            if not low <= value <= high:
+                raise BadInput(f"the {label} is a whole number from {low} to {high}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,13 @@ class Thresholds:
 
     confidence: float = 0.95
     """Of the one-sided Clopper–Pearson bound that the random rate must keep."""
+
+    def __post_init__(self) -> None:
+        if self.min_experts < 1:
+            raise BadInput(f"at least one expert is needed to accept a checker, not {self.min_experts}")
+        for label, value in (("random limit", self.random_limit), ("confidence", self.confidence)):
+            if not 0.0 < value < 1.0:
+                raise BadInput(f"the {label} lies between 0 and 1, not {value}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +143,9 @@ class Trajectory:
             raise ValueError(f"expected one more frame than rewards: {len(self.frames)} != {len(self.rewards)} + 1")
         if len(self.actions) != len(self.rewards):
             raise ValueError(f"expected as many actions as rewards: {len(self.actions)} != {len(self.rewards)}")
+        if self.rewards.ndim != 1 or self.actions.ndim > 2 or self.actions.dtype.kind not in "biuf":
+            told = f"{self.rewards.shape} rewards, {self.actions.dtype} {self.actions.shape} actions"
+            raise ValueError(f"rewards are (T,), actions (T,) or (T, A) and numbers, not {told}")
         for name, truth in self.facts.items():
             if truth.shape != (len(self.frames),) or truth.dtype != np.bool_:
                 raise ValueError(f"fact {name!r} must be bool ({len(self.frames)},), not {truth.dtype} {truth.shape}")
@@ -194,6 +223,8 @@ class Proposal:
     def __post_init__(self) -> None:
         if self.goal.key != GOAL:
             raise ValueError(f"the goal's checker has the key {GOAL!r}, not {self.goal.key!r}")
+        if len(self.subtasks) > SUBTASKS_MAX:
+            raise ValueError(f"a proposal has at most {SUBTASKS_MAX} sub-tasks, not {len(self.subtasks)}")
         keys = [step.key for step in self.steps]
         repeated = sorted({key for key in keys if keys.count(key) > 1})
         if repeated:

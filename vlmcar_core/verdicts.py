@@ -1,10 +1,15 @@
 """What verification found, as counts; the judgement is derived, so a threshold changes without running again."""
 
+import math
 from dataclasses import dataclass
 
 from scipy.special import betaincinv
 
+from vlmcar_core.errors import DamagedFile
 from vlmcar_core.types import GOAL, Count, Judgement, Thresholds
+
+SAMPLE_MAX = 1e15
+"""Nobody records so many; a limit next to 0 would ask for more than a whole number holds."""
 
 
 def upper_bound(count: Count, confidence: float) -> float:
@@ -97,7 +102,11 @@ class Verification:
     created: str = ""
 
     def verdict(self, key: str) -> Verdict:
-        return next(verdict for verdict in self.verdicts if verdict.key == key)
+        """Raises `DamagedFile` where there is none, as no verification of ours leaves one out."""
+        found = next((verdict for verdict in self.verdicts if verdict.key == key), None)
+        if found is None:
+            raise DamagedFile(f"verification {self.number} says nothing about {key!r}; verify proposal {self.proposal}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -116,10 +125,9 @@ def interval(count: Count, confidence: float = 0.95) -> tuple[float, float]:
 
 def smallest_sample(thresholds: Thresholds) -> int:
     """The fewest random episodes whose bound can fall below the limit: 29 for 10 % at 95 %."""
-    number = 1
-    while upper_bound(Count(0, number), thresholds.confidence) >= thresholds.random_limit:
-        number += 1
-    return number
+    # With no hit among n the bound is 1 - (1 - confidence) ** (1 / n); the smallest n that takes it below the limit:
+    exact = math.log1p(-thresholds.confidence) / math.log1p(-thresholds.random_limit)
+    return math.floor(min(exact, SAMPLE_MAX)) + 1
 
 
 def judge_checker(verdict: Verdict, verification: Verification) -> Judged:

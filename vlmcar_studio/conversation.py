@@ -8,7 +8,7 @@ import streamlit as st
 from vlmcar_core import dialogues, jobs, pipeline, questions
 from vlmcar_core.dialogue import Exchange, Spent
 from vlmcar_core.dialogues import Dialogue
-from vlmcar_core.errors import DamagedFile, Unreadable, VlmcarError
+from vlmcar_core.errors import BadInput, DamagedFile, Unreadable, VlmcarError
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import Session
 from vlmcar_studio import widgets
@@ -38,6 +38,8 @@ def waits_for(dialogue: Dialogue, live: bool = False) -> str:
         question = dialogue.question
     except Unreadable:
         return "stopped: no answer could be used"
+    except (BadInput, DamagedFile) as error:
+        return f"cannot go on: {widgets.plain(str(error))}"
     if question is None:
         return "answered"
     name = questions.title(question.stage, questions.titles(dialogue.exchanges))

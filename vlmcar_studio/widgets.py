@@ -73,6 +73,16 @@ def show_frame(frame: Frame | None, caption: str, width: int = 320, stretch: boo
     st.image(files.png(enlarged), caption=plain(caption), width=shown, output_format="PNG", alt=caption)
 
 
+def show_session_frame(session: Session, which: Literal["initial", "goal"], width: int = 320) -> None:
+    """One of a session's two frames, or why it cannot be read: the rest of the page stays usable."""
+    try:
+        frame = session.initial if which == "initial" else session.goal
+    except DamagedFile as error:
+        st.warning(plain(str(error)))
+    else:
+        show_frame(frame, f"{which.capitalize()} frame", width)
+
+
 def problems(messages: Sequence[str]) -> None:
     """Files that could not be read; the rest of the session stays usable."""
     if messages:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from vlmcar_core import jobs, pipeline
+from vlmcar_core.errors import BadInput
 from vlmcar_core.escaping import harmless, one_line
 from vlmcar_core.jobs import Reporter
 from vlmcar_core.store import Session
@@ -87,6 +88,22 @@ def author_option(function: F) -> F:
 
 def _open(context: click.Context, _parameter: click.Parameter, name: str) -> Session:
     return Session.open(context.obj, name)
+
+
+def read_given(path: Path, limit: int) -> bytes:
+    """A file that the person names; unlike a session's it may be a link or a pipe.
+
+    Raises:
+        BadInput: it is larger than `limit` bytes, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise BadInput(f"{str(path)!r} cannot be read ({error.strerror})") from error
+    if len(data) > limit:
+        raise BadInput(f"{str(path)!r} is larger than {limit / 2**20:g} MiB; it was not read")
+    return data
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from vlmcar_core import recordings
-from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.base import echo, read_given, session_argument
 from vlmcar_core.errors import BadInput, UnknownName
+from vlmcar_core.records import SOURCE_LIMIT_BYTES
 from vlmcar_core.sandbox import CheckerProcess, diagnose
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame, Seen
@@ -77,10 +78,10 @@ def read_source(path: Path) -> str:
     """A checker's source from a file.
 
     Raises:
-        BadInput: it is no UTF-8 text.
+        BadInput: it is no UTF-8 text, or far larger than any checker or prompt.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_given(path, SOURCE_LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start})") from error
 

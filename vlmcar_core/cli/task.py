@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from vlmcar_core import pipeline
-from vlmcar_core.cli.base import F, echo, session_argument
+from vlmcar_core import images, pipeline
+from vlmcar_core.cli.base import F, echo, read_given, session_argument
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session, sessions
 from vlmcar_core.types import Recording, Thresholds
@@ -27,6 +27,10 @@ def settings_option(help: str) -> Callable[[F], F]:
         return value
 
     return click.option("--settings", default="{}", callback=parse, help=f"{help}, as a JSON object.")
+
+
+def read_picture(path: Path) -> bytes:
+    return read_given(path, images.SIZE_LIMIT_BYTES)
 
 
 @click.command(name="list")
@@ -77,7 +81,7 @@ def new(root: Path, /, name: str, env_id: str | None, initial: Path | None, goal
     if env_id is None:
         if initial is None or goal is None:
             raise click.UsageError("give --env, or both --initial and --goal")
-        pictures = (initial.read_bytes(), goal.read_bytes())
+        pictures = (read_picture(initial), read_picture(goal))
         session = pipeline.create_from_frames(root, name, *pictures, names=(initial.name, goal.name))
     else:
         if initial is not None:
@@ -88,7 +92,7 @@ def new(root: Path, /, name: str, env_id: str | None, initial: Path | None, goal
             root, name, env_id, options["seed"], options["settings"], recording, thresholds
         )
         if goal is not None:
-            pipeline.set_goal_from_upload(session, goal.read_bytes(), goal.name)
+            pipeline.set_goal_from_upload(session, read_picture(goal), goal.name)
     echo(f"session {session.name} in {session.folder}")
 
 
@@ -102,7 +106,7 @@ def goal(session: Session, image: Path | None, trajectory: str | None, frame: in
     if (image is None) == (trajectory is None):
         raise click.UsageError("give either --image or --trajectory")
     if image is not None:
-        pipeline.set_goal_from_upload(session, image.read_bytes(), image.name)
+        pipeline.set_goal_from_upload(session, read_picture(image), image.name)
     elif trajectory is not None:
         pipeline.set_goal_from_trajectory(session, trajectory, frame)
     origin = session.goal_origin()

@@ -70,7 +70,6 @@ TILTED = "no expert: its oracle tilts what it places, and an action here only tu
 HASHED = "its colours come from a set of words: the same seed draws the same ones only under the same PYTHONHASHSEED"
 
 SETTINGS = {
-    "root": Setting("Folder of the CLIPort checkout", "", help=f"Empty: what {ROOT_VARIABLE} says."),
     "camera": Setting("Camera", "overhead", choices=("overhead", "front", "left", "right"), help="The checkout's own."),
     "size": Setting("Height of a frame, in pixels; it is a third wider", 240, 48, 480),
     "shadows": Setting("Draw shadows", False),
@@ -94,7 +93,7 @@ Action = NDArray[np.float32]
 
 def tasks() -> list[EnvTask]:
     """Every task of the checkout, the paper's first; without one, the paper's alone."""
-    root = _folder("")
+    root = _folder()
     problem = _problem(root)
     names = _names(root) if (root / "cliport" / "tasks" / "__init__.py").is_file() else list(PAPER)
     described = [_describe(name, root, problem) for name in names]
@@ -123,7 +122,7 @@ def make(task: Task) -> gym.Env[Any, Any]:
         UnknownName: the checkout has no such task.
     """
     wanted = chosen(task.settings, SETTINGS)
-    root = _folder(wanted.pop("root"))
+    root = _folder()
     problem = _problem(root)
     if problem:
         raise BadInput(f"{task.env_id}: {problem}")
@@ -136,8 +135,9 @@ def make(task: Task) -> gym.Env[Any, Any]:
     return PickAndPlace(_load(root), name, **wanted)
 
 
-def _folder(setting: str) -> Path:
-    return Path(setting or os.environ.get(ROOT_VARIABLE) or "no checkout named").expanduser().absolute()
+def _folder() -> Path:
+    """Code is imported from it, so the person names it and never a session, which may be a stranger's."""
+    return Path(os.environ.get(ROOT_VARIABLE) or "no checkout named").expanduser().absolute()
 
 
 def _assets(root: Path) -> Path:
@@ -440,7 +440,7 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
 
 def versions() -> dict[str, str]:
     packages = {name: version(name) for name in ("gymnasium", "numpy", *NEEDED.values())}
-    root = _loaded[0].root if _loaded else _folder("")
+    root = _loaded[0].root if _loaded else _folder()
     return {"simulator": f"CLIPort checkout {_commit(root)}", "python": platform.python_version(), **packages}
 
 

@@ -13,7 +13,7 @@ A trainer is a module with:
         save_to.
         tick(steps_so_far) is called after every step of the copies, and may raise to stop, too; however learning
         ends, the policy is in save_to.
-    load(path) -> act
+    load(path) -> act; what is saved is a `Policy` (policies.py), never a pickle
 
 What its settings are, their defaults, and which actions it can take stand in `_defaults.py`, which imports nothing
 heavy.

@@ -28,14 +28,15 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from vlmcar_core.errors import BadInput, DamagedFile
-from vlmcar_core.trainers import _defaults
+from vlmcar_core import policies
+from vlmcar_core.errors import BadInput
+from vlmcar_core.policies import Act
+from vlmcar_core.trainers import _defaults, _networks
 
 STRETCHES = 200
 STRETCH_STEPS = 100
 """A run is told about in so many stretches, none shorter than this."""
 
-Act = Callable[[NDArray[np.float32]], NDArray[Any]]
 Watch = Callable[[int, list[dict[str, Any]], Act, Callable[[], None]], None]
 Tick = Callable[[int], None]
 
@@ -106,15 +107,9 @@ def _hindsight(goals: int, envs: DummyVecEnv, learning_starts: int) -> dict[str,
     }
 
 
-def load(algorithm: type[OffPolicyAlgorithm], path: Path) -> Act:
-    """The policy in a file, without the buffer that it learned from."""
-    torch.set_num_threads(1)
-    bare: dict[str, Any] = {"replay_buffer_class": None, "replay_buffer_kwargs": {}, "buffer_size": 1}
-    try:
-        model = algorithm.load(path, device="cpu", custom_objects=bare)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
-        raise DamagedFile(f"{path.name} is not a policy that can be read ({error}); train again") from error
-    return _act(model)
+def load(path: Path) -> Act:
+    """The policy in a file, without what it learned with. Raises `DamagedFile`."""
+    return policies.load(path)
 
 
 def _act(model: OffPolicyAlgorithm) -> Act:
@@ -135,9 +130,8 @@ def _act(model: OffPolicyAlgorithm) -> Act:
 
 def _save(model: OffPolicyAlgorithm, path: Path) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f".draft-{path.name}")
-    model.save(draft)
-    draft.replace(path)
+    assert isinstance(model.action_space, spaces.Box)
+    policies.save(_networks.of_actor(model.policy.actor, model.action_space), path)
 
 
 class _Watcher(BaseCallback):

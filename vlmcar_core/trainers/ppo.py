@@ -5,21 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from vlmcar_core.errors import DamagedFile
-from vlmcar_core.trainers import _defaults
+from vlmcar_core import policies
+from vlmcar_core.policies import Act
+from vlmcar_core.trainers import _defaults, _networks
 
 TITLE = "PPO"
 DEFAULTS = _defaults.PPO
 
-Act = Callable[[NDArray[np.float32]], NDArray[Any]]
 Watch = Callable[[int, list[dict[str, Any]], Act, Callable[[], None]], None]
 Tick = Callable[[int], None]
 
@@ -57,12 +56,7 @@ def load(path: Path) -> Act:
     Raises:
         DamagedFile: it cannot be read.
     """
-    torch.set_num_threads(1)
-    try:
-        model = PPO.load(path, device="cpu")
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
-        raise DamagedFile(f"{path.name} is not a policy that can be read ({error}); train again") from error
-    return _act(model)
+    return policies.load(path)
 
 
 def _act(model: PPO) -> Act:
@@ -72,9 +66,8 @@ def _act(model: PPO) -> Act:
 
 def _save(model: PPO, path: Path) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f".draft-{path.name}")
-    model.save(draft)
-    draft.replace(path)
+    assert isinstance(model.policy, ActorCriticPolicy)
+    policies.save(_networks.of_actor_critic(model.policy), path)
 
 
 class _Watcher(BaseCallback):

@@ -6,8 +6,9 @@ from typing import Any
 
 from stable_baselines3 import SAC
 
+from vlmcar_core.policies import Act
 from vlmcar_core.trainers import _defaults, _off_policy
-from vlmcar_core.trainers._off_policy import Act, Tick, Watch
+from vlmcar_core.trainers._off_policy import Tick, Watch
 
 TITLE = "SAC"
 DEFAULTS = _defaults.SAC
@@ -36,4 +37,4 @@ def load(path: Path) -> Act:
     Raises:
         DamagedFile: it cannot be read.
     """
-    return _off_policy.load(SAC, path)
+    return _off_policy.load(path)
