@@ -7,11 +7,13 @@ are set all the same (`.streamlit/config.toml`), and `check_options` refuses to 
 this relies on.
 
 A page of ours, should a stranger's text ever get into it as more than text, still cannot load or send anything: the
-content security policy names this server alone, and no inline script but the two that are known by their hash. Two
+content security policy names this server alone, and no inline script but the two that are known by their hash. Three
 things are allowed that one would rather not:
 
 - inline *styles*, which Streamlit's components make as they go;
-- scripts from `blob:`, which is how Streamlit loads the code of a component such as the replay player.
+- scripts from `blob:`, which is how Streamlit loads the code of a component such as the replay player; only a script
+  that runs already can make one;
+- WebAssembly, in which Streamlit's reader of messages counts long integers; JavaScript's own `eval` stays off.
 """
 
 import base64
