@@ -4,7 +4,7 @@ import streamlit as st
 
 from vlmcar_core import pipeline
 from vlmcar_core.store import Session
-from vlmcar_core.types import Count, Recording
+from vlmcar_core.types import EPISODES_MAX, RANDOM_STEPS_MAX, Count, Recording
 from vlmcar_studio import current, widgets
 
 ENDS = {(True, False): "ended", (False, True): "time limit", (False, False): "cut"}
@@ -13,9 +13,10 @@ ENDS = {(True, False): "ended", (False, True): "time limit", (False, False): "cu
 def controls(session: Session, busy: bool) -> None:
     had = session.header().recording
     left, middle, right = st.columns(3)
-    experts = int(left.number_input("Expert episodes", 0, 1000, had.experts, disabled=busy))
-    randoms = int(middle.number_input("Random episodes", 0, 10_000, had.randoms, disabled=busy))
-    steps = int(right.number_input("Steps of a random episode at most", 1, 10_000, had.random_steps, disabled=busy))
+    experts = int(left.number_input("Expert episodes", 0, EPISODES_MAX, had.experts, disabled=busy))
+    randoms = int(middle.number_input("Random episodes", 0, EPISODES_MAX, had.randoms, disabled=busy))
+    label = "Steps of a random episode at most"
+    steps = int(right.number_input(label, 1, RANDOM_STEPS_MAX, had.random_steps, disabled=busy))
     wanted = Recording(experts, randoms, steps)
     recorded = any(info.source == "random" for info in session.trajectories().items)
     replace = False

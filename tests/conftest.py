@@ -1,6 +1,7 @@
 """Shared by all tests: small real values, made once."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,18 @@ def make_session(tmp_path: Path) -> Callable[..., Session]:
         return session
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _specimen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from scripts import fuzz_specimen
+
+    root = tmp_path_factory.mktemp("specimen")
+    fuzz_specimen.build(root)
+    return root
+
+
+@pytest.fixture
+def strangers(_specimen: Path, tmp_path: Path) -> Path:
+    """A folder of sessions with one that holds every kind of file, a copy for this test alone."""
+    return shutil.copytree(_specimen, tmp_path / "sessions")

@@ -177,6 +177,13 @@ def test_a_side_that_is_not_read_is_named_before_a_pixel_is(size: tuple[int, int
         images.decode(data, "wide.png")
 
 
+def test_a_picture_that_is_a_line_is_refused() -> None:
+    assert images.decode(encoded(Image.new("RGB", (8 * 64, 8))), "a.png").shape == (8, 512, 3)
+    for size in ((8 * 64 + 1, 8), (8, 4096)):
+        with pytest.raises(BadImage, match="64 times the other"):
+            images.decode(encoded(Image.new("RGB", size)), "a.png")
+
+
 def test_a_picture_of_no_size_is_refused() -> None:
     with pytest.raises(BadImage, match=r"none\.png"):
         images.decode(png(np.zeros((1, 0, 3)), 8, 2), "none.png")

@@ -62,6 +62,13 @@ def odd(root: Path) -> None:
         value["subtasks"][0].update(title=TEXT, doubt=TEXT)
         value["goal"].update(title=TEXT, doubt=TEXT)
 
+    def header(value: dict[str, Any]) -> None:
+        value["task"].update(seed=2**31 - 1, settings={TEXT: [[1e300]]})
+        value.update(created=TEXT, recording={"experts": 10_000, "randoms": 10_000, "random_steps": 10_000})
+        value["thresholds"].update(random_limit=1e-300, min_experts=large, confidence=1 - 1e-16)
+
+    changed(folder / "session.json", header)
+    files.write_bytes(folder / "frames" / "goal.png", files.png(np.zeros((100, 6400, 3), np.uint8)))
     changed(folder / "proposals" / "000" / "proposal.json", step)
     changed(folder / "draft.json", step)
     wrong = {"trajectory": TEXT, "frame": -large, "reason": TEXT}

@@ -84,6 +84,37 @@ def test_what_does_not_fit_is_named_by_its_place(change: dict[str, Any], why: st
         strict.build(Outer, SMALL | change)
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"1e999", "too large"),
+        (b"-1e999", "too large"),
+        (b"NaN", "no JSON"),
+        (b"-Infinity", "no JSON"),
+        (b"9223372036854775808", "too large"),
+        (b"-9223372036854775808", "too large"),
+        (b"9" * 5000, "too large"),
+        (b'{"a": 1, "b": 2, "a": 3}', "'a' stands there twice"),
+        (b'["\\ud800"]', "surrogates not allowed"),
+        (b'["\\udfff\\ud800"]', "surrogates not allowed"),
+        (b'{"\\uD9aB": 1}', "surrogates not allowed"),
+        (b"\xff", "can't decode"),
+        (b"[" * 100_000, "nests too deep|Expecting value"),
+        (b"[" + b"1," * strict.VALUES_MAX + b"1]", "more than 2,000,000 values"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_what_is_no_json_in_bounds_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        strict.loads(text)
+
+
+def test_what_is_in_bounds_is_read() -> None:
+    assert strict.loads(b'[9223372036854775807, 1e308, -0.5, "\\ud83d\\ude00", null]') == [
+        *(2**63 - 1, 1e308, -0.5, "\U0001f600", None)
+    ]
+
+
 def test_a_message_quotes_little_of_a_long_value() -> None:
     with pytest.raises(ValueError, match="kind is one of") as caught:
         strict.build(Outer, {**SMALL, "kind": "x" * 10_000})

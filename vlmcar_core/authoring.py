@@ -12,7 +12,7 @@ from vlmcar_core.asking import Frames, Meter
 from vlmcar_core.dialogue import Brief, Case, Question, Reply, Vlm
 from vlmcar_core.dialogues import Dialogue, Header
 from vlmcar_core.errors import BadInput
-from vlmcar_core.pipeline import silent
+from vlmcar_core.pipeline import check_same_size, silent
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame, Progress, Proposal
@@ -163,7 +163,7 @@ def frames_of(dialogue: Dialogue) -> Frames:
 
 
 def two_frames(session: Session) -> tuple[Frame, Frame]:
-    """Raises `BadInput` where one of the two is missing."""
+    """Raises `BadInput` where one of the two is missing, or they differ in size."""
     initial, goal = session.initial, session.goal
     if initial is None or goal is None:
         lacking = "initial" if initial is None else "goal"
@@ -171,6 +171,7 @@ def two_frames(session: Session) -> tuple[Frame, Frame]:
             f"session {session.name!r} has no {lacking} frame yet; record an expert, upload a picture, "
             "or choose a frame of a recorded trajectory"
         )
+    check_same_size(initial, goal, "goal.png")
     return initial, goal
 
 

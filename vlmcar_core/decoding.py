@@ -21,6 +21,9 @@ from vlmcar_core.types import Frame
 SCANS_MAX = 100
 """Of a JPEG; each makes the decoder go over the whole picture again, and a scan may be a few bytes long."""
 
+RATIO_MAX = 64
+"""A thinner picture has no height left where it is shown small."""
+
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,6 +99,8 @@ def _refuse(image: Image.Image, data: bytes, bounds: Bounds) -> None:
     width, height = image.size
     if not (bounds.side_min <= min(width, height) and max(width, height) <= bounds.side_max):
         raise Refused(f"is {width} × {height} pixels; {_sides(bounds)}")
+    if max(width, height) > RATIO_MAX * min(width, height):
+        raise Refused(f"is {width} × {height} pixels; one side may be {RATIO_MAX} times the other at most")
     if width * height > bounds.pixels_max:
         raise Refused(f"is {width} × {height} pixels; at most {bounds.pixels_max:,} in all are read")
     # A photo of some telephones (MPO) carries a map of its depth or brightness as a second picture.

@@ -134,7 +134,7 @@ def create_from_frames(
         BadImage: a picture cannot be used, or the two differ in size.
     """
     first, last = images.decode(initial, names[0]), images.decode(goal, names[1])
-    _same_size(first, last, names[1])
+    check_same_size(first, last, names[1])
     session = Session.create(root, name, Task(env_id=None, family=None))
     session.set_initial(first)
     session.set_goal(last, GoalOrigin("upload", name=names[1]))
@@ -145,7 +145,7 @@ def set_goal_from_upload(session: Session, data: bytes, name: str) -> None:
     """Raises `BadImage`; the goal frame stays as it was then."""
     frame = images.decode(data, name)
     if session.initial is not None:
-        _same_size(session.initial, frame, name)
+        check_same_size(session.initial, frame, name)
     session.set_goal(frame, GoalOrigin("upload", name=name))
 
 
@@ -160,7 +160,8 @@ def set_goal_from_trajectory(session: Session, id: str, frame: int) -> None:
     session.set_goal(picture, GoalOrigin(kind, trajectory=id, frame=index))
 
 
-def _same_size(initial: Frame, goal: Frame, name: str) -> None:
+def check_same_size(initial: Frame, goal: Frame, name: str) -> None:
+    """Raises `BadImage` where they differ; `name` is the goal frame's."""
     if initial.shape != goal.shape:
         raise BadImage(
             f"{name!r} is {goal.shape[1]} × {goal.shape[0]} pixels and the initial frame {initial.shape[1]} × "
@@ -279,6 +280,7 @@ def propose(session: Session, proposer: str = "builtin", progress: Progress = si
             f"session {session.name!r} has no {lacking} frame yet; record an expert, upload a picture, "
             "or choose a frame of a recorded trajectory"
         )
+    check_same_size(initial, goal, "goal.png")
     progress(0, 1, "looking at the two frames")
     answer: Proposal = plugins.load("proposers", proposer).propose(initial, goal, progress)
     stored = session.add_proposal(answer)

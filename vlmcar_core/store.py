@@ -91,6 +91,10 @@ class Header:
     revision: int
     """Grows with every save; a writer that has read an older one is refused."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.revision <= NUMBER_MAX:
+            raise ValueError(f"a revision is a whole number from 0 to {NUMBER_MAX}, not {self.revision}")
+
 
 @dataclass(frozen=True)
 class GoalOrigin:
