@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.attacks import trial
-from tests.attacks.arena import Arena
+from tests.attacks import run, trial
+from tests.attacks.arena import ENVIRONMENT, PREFIX, Arena
 from tests.attacks.attack import Attack
 from tests.attacks.honest import CONTROLS
 from tests.attacks.programs import attacks
 from tests.attacks.tools import CALLS, FORGE, LOOT, REACH, RUNS
-from tests.attacks.trial import MEMORY_BYTES, tried
+from tests.attacks.trial import MEMORY_BYTES
 from tests.attacks.unprivileged import CANNOT
 from vlmcar_core.sandbox import CheckerProcess, Limits
 from vlmcar_core.types import Checker
@@ -249,7 +249,7 @@ ODD = {
 def test_what_is_not_as_it_should_be_is_told(arena: Arena, name: str) -> None:
     attack, words = ODD[name]
     source = attack.source.replace("{secret}", arena.secrets["a file"])
-    result = tried(replace(attack, source=source), "odd", arena, gate=False)
+    result = trial.tried(replace(attack, source=source), "odd", arena, gate=False)
     assert result.verdict == "breach" and words in " ".join(result.failures)
 
 
@@ -267,6 +267,17 @@ def test_an_app_that_hangs_is_told(arena: Arena, monkeypatch: pytest.MonkeyPatch
     )
     result = trial.tried(Attack("stuck", source), "odd", arena, gate=False)
     assert "the app's side hangs" in " ".join(result.failures)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("False", 0), ("True", 1)])
+def test_the_runner_exits_with_1_where_an_attack_got_through(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, code: int
+) -> None:
+    odd = Attack("odd-one", f"def check(a, b):\n    return {answer}\n")
+    monkeypatch.setattr(run, "attacks", lambda: iter([("odd", odd)]))
+    monkeypatch.setenv(ENVIRONMENT, f"{PREFIX}{'0' * 28}")
+    assert run.main(["--gate", "on", "--only", "odd-one"]) == code
+    assert ("BREACH" in capsys.readouterr().out) == bool(code)
 
 
 def _black() -> np.ndarray:

@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import numpy as np
 
-from tests.attacks.trial import Result
+from tests.attacks.trial import Result, Verdict
 from vlmcar_core.sandbox import CheckerProcess, Limits
 from vlmcar_core.types import Checker, Frame, Frames
 
@@ -56,7 +56,7 @@ def judged(honest: Honest, gate: bool) -> Result:
     elif honest.printed is not None and seen.printed != honest.printed:
         failures = (f"prints {seen.printed!r}, not {honest.printed!r}",)
     kinds = tuple(outcome.kind for outcome in outcomes)
-    verdict = "fails" if failures else "works"
+    verdict: Verdict = "fails" if failures else "works"
     return Result(honest.name, "honest", verdict, tuple(failures), kinds, seconds=time.monotonic() - began)
 
 

@@ -25,11 +25,11 @@ from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Checker
 
 X86 = ("x86_64", "AMD64")
-WRONG = ("breach", "fails")
+WRONG: tuple[Verdict, ...] = ("breach", "fails")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0 where everything held."""
+    """Exit code: 0 where all is as it should be, 1 where not, 2 where there is nothing to try."""
     options = _options(arguments)
     if not os.environ.get(ENVIRONMENT, "").startswith(PREFIX):
         # A key comes with the environment that a process is started in; what is set later others cannot read.
@@ -47,9 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     print(f"\n{len(results)} programs as user {os.geteuid()} in {seconds:.0f} s:", dict(counts))
     if options.json:
         told = {"user": os.geteuid(), "gate": options.gate, "bare": options.bare, "seconds": round(seconds, 1)}
-        told["results"] = [{**asdict(result), "verdict": result.verdict} for result in results]
+        told["results"] = [asdict(result) for result in results]
         options.json.write_text(json.dumps(told, indent=1))
-    return int(counts["BREACH"] > 0)
+    return int(any(counts[verdict] for verdict in WRONG))
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -21,8 +21,6 @@ ATTACKS = (
     tries("secret-home", "os.path.isdir(os.path.expanduser('~root') if os.getuid() == 0 else '/home')", ["os"]),
     tries("secret-host-name", "os.uname().nodename", ["os"]),
     tries("secret-user-names", "pwd.getpwall()", ["pwd"]),
-    tries("secret-gpu", "os.path.exists('/dev')", ["os"]),
-    tries("secret-clipboard", "os.path.exists('/tmp/.X11-unix') or os.path.exists('/tmp')", ["os"]),
     Attack(
         "secret-runners-memory-file",
         """
