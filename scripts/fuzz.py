@@ -6,9 +6,11 @@ and kept under --keep. A further reader, such as a parser of messages, is one mo
 """
 
 import argparse
+import atexit
 import contextlib
 import io
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -53,8 +55,9 @@ class Target:
 
 @cache
 def specimen() -> Path:
-    """The folder of a session that holds every kind of file, and what lies beside it; made once."""
+    """The folder of a session that holds every kind of file, and what lies beside it; made once, gone at the end."""
     root = Path(tempfile.mkdtemp(prefix="vlmcar-fuzz-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     fuzz_specimen.build(root)
     return root
 
