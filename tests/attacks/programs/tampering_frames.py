@@ -102,6 +102,7 @@ ATTACKS = (
             return changed
         """,
         frames=3,
+        bare="nobody",  # there it depends on where the frames lie
     ),
     Attack(
         "change-the-frames-by-opencv",
