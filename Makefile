@@ -22,6 +22,7 @@ test: $(VENV)/.installed-test
 bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench_sandbox.py
 	$(BIN)/python scripts/panda_render_cost.py
+	$(BIN)/python scripts/bench_verify.py
 
 # torch first and pinned: a plain install may otherwise bring another build of it.
 $(VENV)/.installed: $(FILES)

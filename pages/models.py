@@ -11,7 +11,7 @@ from vlmcar_core.errors import BadInput, DamagedFile, VlmError
 from vlmcar_core.servers import PRESETS, Server
 from vlmcar_studio import asking, widgets
 
-LISTED, TESTED = "listed-models", "tested-model"
+LISTED, TESTED, WISHED = "listed-models", "tested-models", "tests-wished-for"
 ROOT = pipeline.default_root()
 
 
@@ -98,12 +98,24 @@ def model(server: Server) -> None:
             st.info("The server lists no models; enter one by its name.")
             return
         st.rerun()
-    if right.button("Test connection", icon=":material/visibility:", width="stretch", disabled=not server.model):
+    # What is wished for stays wished for until it is done: a run that another one cuts short loses its button's press.
+    wished: set[Server] = st.session_state.setdefault(WISHED, set())
+    right.button(
+        "Test connection",
+        icon=":material/visibility:",
+        width="stretch",
+        disabled=not server.model,
+        on_click=wished.add,
+        args=(server,),
+    )
+    tested: dict[Server, tuple[bool, str]] = st.session_state.setdefault(TESTED, {})
+    if server in wished:
         with st.spinner("Sending a tiny picture of four colours …"):
-            st.session_state[TESTED] = (server, *test(server))
-    tested = st.session_state.get(TESTED)
-    if tested and tested[0] == server:
-        (st.success if tested[1] else st.error)(widgets.plain(tested[2]))
+            tested[server] = test(server)
+            wished.discard(server)
+    if server in tested:
+        sees, words = tested[server]
+        (st.success if sees else st.error)(widgets.plain(words))
 
 
 def test(server: Server) -> tuple[bool, str]:

@@ -50,10 +50,12 @@ def table(session: Session, busy: bool) -> None:
             f"The environment calls {widgets.rate(Count(solved, len(randoms)))} of the random episodes solved, "
             f"which end after at most {widgets.plain(str(length))} steps."
         )
+    told = any(info.origin for info in listing.items)
     rows = [
         {
             "Trajectory": info.id,
             "Source": info.source,
+            **({"Origin": widgets.plain(info.origin)} if told else {}),
             "Seed": info.seed,
             "Steps": info.steps,
             "Return": round(info.ret, 3),

@@ -10,7 +10,7 @@ from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile
 from vlmcar_core.sandbox import CheckerProcess, diagnose
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, Frame, Inspection, Proposal, SubTask, slug
-from vlmcar_studio import asking, conversation, current, editor, overlay, widgets
+from vlmcar_studio import asking, conversation, current, editor, importer, overlay, widgets
 
 TEMPLATE = '''def identify_thing(image):
     """What this is about: a mask, a box (x, y, width, height), a point (x, y) or None."""
@@ -156,6 +156,20 @@ def code(session: Session, edited: Proposal) -> None:
             tried(source, *chosen)
 
 
+def first_import(session: Session) -> None:
+    """A program as the first proposal of a session that has none."""
+    name = widgets.author()
+    program = importer.upload(session, None)
+    if program is None:
+        return
+    try:
+        pipeline.save_edit(session, program, name, "imported a program")
+    except BadInput as error:
+        widgets.failed(error)
+        return
+    st.rerun()
+
+
 def save(session: Session, edited: Proposal, newest: Proposal) -> None:
     if session.draft is None:
         st.caption("Nothing is changed. What you change is kept as a draft until you save it.")
@@ -255,6 +269,8 @@ widgets.problems(listing.problems)
 if not listing.items:
     st.info("Nothing is proposed yet.")
     widgets.next_page("propose", "Propose sub-tasks and checkers")
+    with st.expander("Import a program"):
+        first_import(session)
     st.stop()
 newest = listing.items[-1]
 edited = working_copy(session, newest)
@@ -263,6 +279,10 @@ st.caption(f"Shown: {by} {edited.number}, by {widgets.plain(edited.author)}")
 with st.expander("Goal and sub-tasks", expanded=True):
     outline(session, edited)
 code(session, edited)
+with st.expander("Import a program"):
+    program = importer.upload(session, edited)
+if program is not None:
+    keep(session, program)
 save(session, edited, newest)
 with st.expander("Tell the model"):
     next_round(session, newest)

@@ -11,7 +11,7 @@ from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
 from vlmcar_studio import current, widgets
-from vlmcar_studio.replay import replay
+from vlmcar_studio.replay import Track, replay
 
 REFRESH_SECONDS = 2.0
 
@@ -165,7 +165,8 @@ def watch(session: Session, found: Sequence[Run]) -> None:
         )
         proposal = session.proposal()
         said = {step.key: session.answers(step.checker.digest, id) for step in proposal.steps}
-        replay(session, id, proposal, {key: answers for key, answers in said.items() if answers is not None}, {}, [])
+        track = Track(id, {key: answers for key, answers in said.items() if answers is not None})
+        replay(session, proposal, [track])
         if not any(said.values()):
             st.caption("Verify again to see what the checkers say about it.")
 

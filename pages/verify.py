@@ -1,20 +1,26 @@
 """Every checker on every recorded trajectory: the verdicts, when each fired, and the replay."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from vlmcar_core import pipeline, report, verdicts
+from vlmcar_core import marks, pipeline, recordings, report, verdicts
 from vlmcar_core.errors import VlmcarError
+from vlmcar_core.lab import truth
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Proposal
 from vlmcar_core.verdicts import Verification, Wrong
-from vlmcar_studio import current, overlay, widgets
-from vlmcar_studio.replay import replay
+from vlmcar_studio import current, marking, overlay, trajectories, widgets
+from vlmcar_studio.replay import Track, replay
 
 ALL = "*"
 """Stands for every checker where one is chosen; no key looks like it."""
+
+NOTHING = ""
+"""Stands for no second trajectory; no id looks like it."""
 
 
 def open_at(wrong: Wrong, key: str) -> None:
@@ -53,8 +59,8 @@ def verdict_table(proposal: Proposal, verification: Verification) -> None:
                     widgets.next_page("repair", "Have it mended", ":material/build:", checker=step.key)
 
 
-def answers_of(session: Session, proposal: Proposal, id: str) -> dict[str, Answers]:
-    said = {step.key: session.answers(step.checker.digest, id) for step in proposal.steps}
+def answers_of(session: Session, proposal: Proposal, info: TrajectoryInfo) -> dict[str, Answers]:
+    said = {step.key: session.answers(step.checker.digest, info.id, info.steps + 1) for step in proposal.steps}
     return {key: answers for key, answers in said.items() if answers is not None}
 
 
@@ -66,10 +72,29 @@ def seen_by(session: Session, proposal: Proposal, id: str, key: str) -> dict[int
     )
 
 
-def firing(session: Session, proposal: Proposal, infos: Mapping[str, TrajectoryInfo]) -> None:
+@st.cache_data(show_spinner="Reading what every checker said …", max_entries=8)
+def firing_figure(
+    folder: str,
+    verification: int,
+    digests: Sequence[str],
+    stamps: trajectories.Stamps,
+    _session: Session,
+    _proposal: Proposal,
+    _infos: Mapping[str, TrajectoryInfo],
+) -> go.Figure:
+    """Drawn anew after another verification, or where a trajectory was added or changed."""
+    rows = {id: answers_of(_session, _proposal, info) for id, info in _infos.items()}
+    return report.firing_figure(_proposal, _infos, rows)
+
+
+def firing(
+    session: Session, proposal: Proposal, verification: Verification, infos: Mapping[str, TrajectoryInfo]
+) -> None:
     st.subheader("When each checker fired")
-    rows = {id: answers_of(session, proposal, id) for id in infos}
-    figure = report.firing_figure(proposal, infos, rows)
+    digests = [step.checker.digest for step in proposal.steps]
+    stamps = trajectories.stamps(session)
+    number = verification.number or 0
+    figure = firing_figure(str(session.folder), number, digests, stamps, session, proposal, infos)
     chosen = st.plotly_chart(
         figure, on_select="rerun", selection_mode="points", key="firing", alt="When checkers fired"
     )
@@ -92,49 +117,87 @@ def show_replay(session: Session, proposal: Proposal, verification: Verification
 
 def replay_of_one(session: Session, proposal: Proposal, verification: Verification | None) -> None:
     st.subheader("Replay")
-    infos = {info.id: info for info in session.trajectories().items}
-    wrongs = wrong_places(verification)
-    ids = filtered(infos, wrongs)
+    infos = {info.id: info for info in trajectories.infos(session).items}
+    wrong = trajectories.faults(verification)
+    titles = marking.titles(proposal)
+    ids = trajectories.chosen(infos, wrong, titles)
     if not ids:
         st.info("No trajectory is like that.")
         return
+    standing = marks.standing(session.marks().items)
+    trajectories.table(ids, infos, wrong, titles, Counter(mark.trajectory for mark in standing))
+    shown, seen_key = pickers(ids, infos, wrong, titles)
+    start = start_of(shown[0], max(infos[id].steps for id in shown))
+    tracks = [track_of(session, proposal, infos[id], seen_key, wrong.get(id, []), standing) for id in shown]
+    marked = len(session.marks().items)
+    place = replay(session, proposal, tracks, start, st.session_state.get("replay-jump", 0), marked)
+    st.query_params.update({"trajectory": shown[0], "frame": str(place.frame)})
+    if len(shown) > 1:
+        st.query_params["beside"] = shown[1]
+    else:
+        st.query_params.pop("beside", None)
+    marking.panel(session, proposal, shown[0], infos[shown[0]].steps, place)
+
+
+def pickers(
+    ids: Sequence[str],
+    infos: Mapping[str, TrajectoryInfo],
+    wrong: Mapping[str, Sequence[trajectories.Fault]],
+    titles: Mapping[str, str],
+) -> tuple[list[str], str]:
+    """Which one or two trajectories are shown, and by whose eyes."""
     wanted = st.session_state.get("trajectory") or st.query_params.get("trajectory")
-    if wanted not in ids:
-        wanted = ids[0]
-    st.session_state["trajectory"] = wanted
-    left, right = st.columns(2)
-    id = left.selectbox("Trajectory", ids, format_func=lambda id: describe(infos[id], id in wrongs), key="trajectory")
-    titles = {step.key: step.title for step in proposal.steps} | {ALL: "all checkers"}
-    key = right.selectbox("What the code sees, by", list(titles), format_func=lambda key: titles[key], key="seen-by")
-    seen = seen_by(session, proposal, id, key)
-    start = start_of(id, infos[id].steps)
-    here = wrongs.get(id, [])
-    frame = replay(
-        session,
-        id,
-        proposal,
-        answers_of(session, proposal, id),
-        seen,
-        here,
-        start,
-        st.session_state.get("replay-jump", 0),
-    )
-    st.query_params.update({"trajectory": id, "frame": str(frame)})
+    st.session_state["trajectory"] = wanted if wanted in ids else ids[0]
+    beside = st.session_state.get("beside", st.query_params.get("beside"))
+    st.session_state["beside"] = beside if beside in infos else NOTHING
+    names = titles | {ALL: "all checkers"}
+    one, two, eyes = st.columns(3)
+
+    def words(id: str) -> str:
+        return trajectories.describe(infos[id], id in wrong) if id in infos else "nothing"
+
+    id = one.selectbox("Trajectory", ids, format_func=words, key="trajectory")
+    other = two.selectbox("Beside it", [NOTHING, *infos], format_func=words, key="beside")
+    key = eyes.selectbox("What the code sees, by", list(names), format_func=names.__getitem__, key="seen-by")
+    return [id, other] if other not in (NOTHING, id) else [id], key
 
 
-def filtered(infos: Mapping[str, TrajectoryInfo], wrongs: Mapping[str, list[Wrong]]) -> list[str]:
-    """The trajectories that are wanted; where somebody jumps to another one, the wish is given up."""
-    sources = list(dict.fromkeys(info.source for info in infos.values()))
-    jumped = infos.get(st.session_state.get("trajectory", "")) if "frame" in st.session_state else None
-    if jumped is not None:
-        st.session_state["sources"] = []
-        st.session_state["only-wrong"] = bool(st.session_state.get("only-wrong")) and jumped.id in wrongs
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        wanted = st.pills("Recorded by", sources, selection_mode="multi", format_func=widgets.plain, key="sources")
-        only_wrong = st.toggle("Only with something wrong", key="only-wrong", disabled=not wrongs)
-    return [
-        id for id, info in infos.items() if (not only_wrong or id in wrongs) and (not wanted or info.source in wanted)
-    ]
+def track_of(
+    session: Session,
+    proposal: Proposal,
+    info: TrajectoryInfo,
+    seen_key: str,
+    wrong: Sequence[trajectories.Fault],
+    standing: Sequence[marks.Mark],
+) -> Track:
+    """One trajectory as the player shows it, with what is expected: what people marked, else what is known."""
+    answers = answers_of(session, proposal, info)
+    known = known_of(session, proposal, info)
+    expected = {
+        key: [
+            told if said is None else said
+            for said, told in zip(marks.expected(standing, info.id, key, info.steps + 1), known[key], strict=True)
+        ]
+        for key in answers
+    }
+    places = [fault.wrong for fault in wrong]
+    return Track(info.id, answers, seen_by(session, proposal, info.id, seen_key), places, expected)
+
+
+def known_of(session: Session, proposal: Proposal, info: TrajectoryInfo) -> dict[str, list[bool | None]]:
+    """By checker key, in which frames it must not be done, by the simulator's fact that the newest examination compares
+    it with, or since the environment never calls the episode solved."""
+    examination = session.examination(proposal.number or 0)
+    about = {found.key: found.fact for found in examination.checkers} if examination is not None else {}
+    facts = recordings.read_facts(session.trajectory_path(info.id))
+    episode = truth.Episode(info.id, info.source, info.success, facts)
+    found = {}
+    for step in proposal.steps:
+        known = truth.expected(step.key, episode, about.get(step.key))
+        if about.get(step.key) is None and known.fires:
+            known = truth.UNKNOWN  # that an expert's first frame is not yet the end says nothing here
+        found[step.key] = truth.by_frame(known, info.steps + 1)
+    return found
 
 
 def start_of(id: str, last: int) -> int:
@@ -150,23 +213,10 @@ def start_of(id: str, last: int) -> int:
     return int(st.session_state["replay-start"][1])
 
 
-def describe(info: TrajectoryInfo, wrong: bool) -> str:
-    solved = {True: "solved", False: "not solved", None: "success not known"}[info.success]
-    return f"{info.id}, {info.steps} steps, {solved}" + (", wrong" if wrong else "")
-
-
-def wrong_places(verification: Verification | None) -> dict[str, list[Wrong]]:
-    found: dict[str, list[Wrong]] = {}
-    if verification is not None:
-        for wrong in (*verification.wrong, *(item for verdict in verification.verdicts for item in verdict.wrong)):
-            found.setdefault(wrong.trajectory, []).append(wrong)
-    return found
-
-
 session = current.session()
 st.title("Verify")
 proposals = session.proposals()
-widgets.problems([*proposals.problems, *session.trajectories().problems, *session.verifications().problems])
+widgets.problems([*proposals.problems, *trajectories.infos(session).problems, *session.verifications().problems])
 if not proposals.items:
     st.info("Nothing is proposed yet.")
     widgets.next_page("propose", "Propose sub-tasks and checkers")
@@ -185,7 +235,7 @@ if st.button("Verify", type="primary", icon=":material/fact_check:", disabled=jo
     st.rerun()
 widgets.watch_job(session, "verify")
 verification = session.verification(proposal.number)
-infos = {info.id: info for info in session.trajectories().items}
+infos = {info.id: info for info in trajectories.infos(session).items}
 if verification is None:
     st.info(f"Proposal {proposal.number} is not verified yet. Press Verify to ask its checkers about every trajectory.")
     if not infos and session.task.env_id is None:
@@ -201,7 +251,7 @@ else:
     if not infos:
         st.info("There are no trajectories, so nothing can be decided. A session of two frames has none.")
     elif verification.trajectories:
-        firing(session, proposal, {id: infos[id] for id in verification.trajectories if id in infos})
+        firing(session, proposal, verification, {id: infos[id] for id in verification.trajectories if id in infos})
 if infos:
     show_replay(session, proposal, verification)
     widgets.next_page("train", "Next: train")

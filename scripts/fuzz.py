@@ -31,10 +31,11 @@ from hypothesis import strategies as st
 from scripts import fuzz_specimen
 from scripts.fuzz_mutations import mutated
 from scripts.fuzz_specimen import NAME, encoded
-from vlmcar_core import archives, files, images, policies, recordings, strict
+from vlmcar_core import archives, files, images, importing, policies, recordings, strict
 from vlmcar_core.errors import VlmcarError
 from vlmcar_core.store import Session
 
+PROGRAMS = Path(__file__).parents[1] / "tests" / "programs" / "sound"
 SECONDS = 20.0
 MEMORY_BYTES = 3 * 1024**3
 
@@ -102,6 +103,18 @@ def _looking(look: Callable[[Path], object]) -> Callable[[bytes, str], object]:
     return lambda data, name: _put(data, name, lambda: look(specimen() / name))
 
 
+def _programs() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(PROGRAMS.glob("*.py"))}
+
+
+def _imported(data: bytes, name: str) -> object:
+    """As far as an import goes: understood, read as suggested, and one frame shown."""
+    text = importing.read(data)
+    source = importing.as_source(text, importing.chosen(importing.understand(text)))
+    importing.check(source)
+    return importing.summary(importing.trial(source, np.zeros((2, 16, 16, 3), np.uint8)))
+
+
 def _arrays() -> dict[str, bytes]:
     made = {}
     for array in (np.arange(4), np.ones((2, 3), np.float32), np.array(["x", "yz"]), np.array(True)):
@@ -117,6 +130,7 @@ TARGETS: dict[str, Target] = {
     "json": Target(lambda: _files((".json",)), lambda data, name: strict.loads(data), (ValueError,)),
     "array": Target(_arrays, lambda data, name: archives.array(data), (ValueError,)),
     "trajectory": Target(lambda: _files((".zip",), f"{NAME}/trajectories"), _looking(_episode)),
+    "program": Target(_programs, _imported),
     "policy": Target(lambda: _files((".zip",), f"{NAME}/runs"), _looking(_policy)),
     "answers": Target(
         lambda: _files((".npz",)),

@@ -6,6 +6,7 @@ Every choice is drawn from a `Random` of Hypothesis, which can make what fails s
 import io
 import json
 import lzma
+import re
 import struct
 import zipfile
 import zlib
@@ -198,6 +199,20 @@ def npy_file(data: bytes, chance: Random) -> bytes:
     return data[:8] + struct.pack("<H", len(header) & 0xFFFF) + header + data[end:]
 
 
+def python_text(data: bytes, chance: Random) -> bytes:
+    """A word, a sign or a line of the source put where another is, taken out, or repeated."""
+    parts = re.split(rb"(\n)" if chance.random() < 0.3 else rb"(\w+|[^\w\s]|\n *)", data)
+    place = chance.randrange(len(parts))
+    one, other = parts[place], chance.choice((*parts, *ODD_SOURCE))
+    parts[place : place + 1] = chance.choice(([], [other], [one, other], [one] * chance.randint(2, 300)))
+    return b"".join(parts)
+
+
+ODD_SOURCE = (
+    *(b"self", b"None", b"()", b"(self)", b"*", b"**{}", b"=", b":=", b"\nreturn\n", b"yield", b"await x", b"async "),
+    *(b"lambda: 0", b"[0] * 10 ** 9", b"while True: pass", b"raise SystemExit", b"(" * 300, b"-" * 5000, b"1" * 5000),
+    *(b"class A(A): pass", b"@property", b"global x", b"del self", b"\x0c", b"\t", b"\\", b"'" * 3, b"f'{x!r}'"),
+)
 BY_ENDING: tuple[tuple[str, Mutate], ...] = (
     (".jsonl", json_lines),
     (".json", json_text),
@@ -205,4 +220,5 @@ BY_ENDING: tuple[tuple[str, Mutate], ...] = (
     (".npz", zip_file),
     (".npy", npy_file),
     (".png", png_file),
+    (".py", python_text),
 )

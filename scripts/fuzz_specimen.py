@@ -13,8 +13,10 @@ from vlmcar_core import (
     candidates,
     comparisons,
     dialogues,
+    examinations,
     files,
     jobs,
+    marks,
     pipeline,
     policies,
     prices,
@@ -28,6 +30,9 @@ from vlmcar_core.authoring import Wish
 from vlmcar_core.comparisons import Plan, Row
 from vlmcar_core.dialogue import Exchange, Reply
 from vlmcar_core.errors import VlmcarError
+from vlmcar_core.examinations import Branch, Case, Coverage, Examination, Examined, Mutation, Survivor
+from vlmcar_core.examinations import Row as EvidenceRow
+from vlmcar_core.marks import Mark
 from vlmcar_core.policies import Policy
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.servers import Server
@@ -88,7 +93,10 @@ def build(root: Path) -> Session:
         session.add_trajectory(trajectory(source, seed))
     stored = session.add_proposal(proposal())
     _verified(session, stored)
+    _examined(session, stored)
     session.save_draft(stored)
+    session.add_mark(Mark("expert-000", 1, 2, "paint-it", True, "a person", "it is red"))
+    session.add_mark(marks.undoing(session.marks().items[0], "a person", "no"))
     session.set_own_prompt("goal", "What is the goal?\n\n$frames\n\n$form\n")
     _talked(session)
     _trained(session)
@@ -114,6 +122,29 @@ def _verified(session: Session, stored: Proposal) -> None:
     ids = tuple(info.id for info in session.trajectories().items)
     wrong = (Wrong("random-000", 3, "a random episode completes everything here"),)
     session.add_verification(Verification(0, found, Count(2, 2), Count(0, 1), 0, 100, Thresholds(), ids, wrong))
+
+
+def _examined(session: Session, stored: Proposal) -> None:
+    """An examination that found something of every kind; no checker is run for it."""
+    found = tuple(
+        Examined(
+            step.key,
+            step.checker.digest,
+            "goal reached",
+            (EvidenceRow(step.key, "expert", Count(1, 2), Count(0, 1), 1),),
+            (Case(step.key, "expert-000", 1, "missed", "it is never called done"),),
+            True,
+            (Case(step.key, "expert-000 half the size", 2, "changed", "done as recorded"),),
+            (0, -1),
+            Count(1, 2),
+            Mutation(Count(1, 2), (Survivor("4 becomes 5", 2),), 1),
+            Coverage(Count(1, 2), (Branch(2, "something was raised"),)),
+            ("no recorded frame is called done",),
+            ("a near miss",),
+        )
+        for step in stored.steps
+    )
+    session.add_examination(Examination(0, found, 0.5, 4, 2))
 
 
 def _talked(session: Session) -> None:
@@ -174,8 +205,10 @@ def readers(root: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "prompts", lambda: authoring.session_prompts(session)
     yield "trajectories", lambda: _each(session.trajectories(), lambda info: _episode(session, info.id))
     yield "answers", lambda: _answers(session)
+    yield "marks", lambda: _marks(session)
     yield "proposals", session.proposals
     yield "verifications", lambda: _verdicts(session)
+    yield "examinations", lambda: _each(session.examinations(), lambda item: [*map(examinations.judge, item.checkers)])
     yield "dialogues", lambda: _each(dialogues.dialogues(session), _dialogue)
     yield "runs", lambda: _each(runs.runs(session), _run)
     yield "jobs", lambda: [(jobs.read(folder), jobs.log(folder)) for folder in session.job_folders()]
@@ -224,6 +257,15 @@ def _answers(session: Session) -> list[Any]:
     ids = [info.id for info in session.trajectories().items]
     digests = {step.checker.digest for item in session.proposals().items for step in item.steps}
     return [session.answers(digest, id) for digest in digests for id in ids]
+
+
+def _marks(session: Session) -> Any:
+    listing = session.marks()
+    found = marks.standing(listing.items)
+    marks.agreement(found, {})
+    for mark in found:
+        marks.expected(found, mark.trajectory, mark.key, 4)
+    return listing
 
 
 def _verdicts(session: Session) -> Any:

@@ -14,7 +14,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 PAGES = (
-    *("home", "task", "record", "propose", "candidates", "review", "verify", "repair", "train", "report"),
+    *("home", "task", "record", "propose", "candidates", "review", "verify", "examine", "repair", "train", "report"),
     *("models", "compare"),
 )
 WIDTHS = (1280, 390)

@@ -241,7 +241,7 @@ def test_a_leak_and_a_changed_memory_are_seen(arena: Arena) -> None:
 
 ODD = {
     "says-that-it-worked": (Attack("odd", "def check(a, b):\n    return True\n"), "it says that it worked"),
-    "ends-otherwise": (Attack("odd", "def check(a, b):\n    return 1 / 0\n", kinds=("memory",)), "ended as error, not"),
+    "ends-otherwise": (Attack("odd", "def check(a, b):\n    return 1 / 0\n", kinds=("memory",)), ", not memory"),
     "tells-a-secret": (Attack("odd", "def check(a, b):\n    raise ValueError('{secret}')\n"), "a secret from a file"),
 }
 

@@ -32,6 +32,7 @@ from vlmcar_core import (
     strict,
 )
 from vlmcar_core.errors import BadInput, DamagedFile, VlmcarError
+from vlmcar_core.marks import Mark
 from vlmcar_core.store import GoalOrigin, Session, sessions
 from vlmcar_core.types import Answers, Count, Recording, Task, Thresholds
 from vlmcar_core.verdicts import Verification, judge_whole, smallest_sample
@@ -39,6 +40,7 @@ from vlmcar_core.verdicts import Verification, judge_whole, smallest_sample
 FILES = (
     "session.json",
     "draft.json",
+    "marks.jsonl",
     "frames/initial.png",
     "frames/goal.png",
     "frames/goal.json",
@@ -89,6 +91,7 @@ def write_everything(session: Session) -> list[str]:
         lambda: session.add_trajectory(fuzz_specimen.trajectory()),
         lambda: session.add_proposal(proposal),
         lambda: session.save_draft(proposal),
+        lambda: session.add_mark(Mark("expert-000", 0, 1, "paint-it", True, "me")),
         lambda: session.save_answers("a" * 64, "expert-000", Answers(np.zeros(4, np.float32))),
         lambda: session.add_verification(verification),
         lambda: session.set_own_prompt("goal", "mine"),

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.studio_sessions import framed, opened, recorded, said
 from vlmcar_core import pipeline
@@ -117,3 +118,69 @@ def test_the_template_of_a_new_sub_task_is_sound_code(root: Path) -> None:
     next(button for button in app.button if button.label == "Add a sub-task").click().run()
     assert session.draft is not None
     assert diagnose(session.draft.subtasks[-1].checker.source) == []
+
+
+def uploaded(app: AppTest, name: str) -> AppTest:
+    path = next((Path(__file__).parent / "programs").glob(f"*/{name}.py"))
+    return app.file_uploader[0].upload(path.name, path.read_bytes(), "text/x-python").run()
+
+
+def added(app: AppTest) -> AppTest:
+    return next(button for button in app.button if button.label == "That is right: add it").click().run()
+
+
+def test_an_uploaded_program_is_shown_as_it_was_understood_and_added_once_confirmed(root: Path) -> None:
+    session = recorded(root)
+    app = uploaded(opened("review", "red"), "paid_once")
+    text = said(app)
+    assert "class TakeKey in line 6, has reset()" in text
+    assert "Read as: TakeKey.reward(path), what it returns: a number, done from 1 on" in text
+    assert "Tried on expert-000: never done in 5 frames; its highest value is 0" in text
+    assert session.draft is None
+    app.text_input(key="program-title-TakeKey").set_value("The key is gone")
+    app = added(app)
+    assert not app.exception
+    assert session.draft is not None
+    assert session.draft.subtasks[-1].title == "The key is gone"
+    assert session.draft.subtasks[-1].checker.source.endswith("# vlmcar program: TakeKey.reward -> number, done at 1\n")
+    assert not any(button.label == "That is right: add it" for button in app.button)
+
+
+def test_another_reading_of_an_uploaded_program_can_be_chosen(root: Path) -> None:
+    session = recorded(root)
+    app = uploaded(opened("review", "red"), "two_classes")
+    app.selectbox(key="program-class").set_value("Darker").run()
+    assert "Darker.check_and_progress(path), item 0 of what it returns: True is done" in said(app)
+    app.selectbox(key="program-item").set_value(1).run()
+    next(radio for radio in app.radio if radio.label == "It returns").set_value("a number").run()
+    next(field for field in app.number_input if field.label.startswith("Done from")).set_value(2.5).run()
+    app.radio(key="program-place").set_value("the goal's checker")
+    app = added(app)
+    assert not app.exception
+    assert session.draft is not None
+    line = "# vlmcar program: Darker.check_and_progress -> item 1, number, done at 2.5\n"
+    assert session.draft.goal.checker.source.endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing_method", "failed in 5 of 5 frames; first in frame 0 (error, line 10): AttributeError"),
+        ("writes_a_file", "line 7: 'open' may not be used"),
+        ("no_method", "class NoMethod has neither check_and_progress nor reward"),
+    ],
+)
+def test_what_is_wrong_with_an_uploaded_program_is_shown_with_its_line(root: Path, name: str, message: str) -> None:
+    recorded(root)
+    app = uploaded(opened("review", "red"), name)
+    assert not app.exception
+    assert message in said(app)
+
+
+def test_a_program_can_be_the_first_proposal(root: Path) -> None:
+    session = framed(root)
+    app = uploaded(opened("review", "red"), "true_or_nothing")
+    app = added(app)
+    assert not app.exception
+    assert session.proposal().goal.title == "Unlock"
+    assert session.proposal().goal.checker.in_order

@@ -15,7 +15,7 @@ import re
 import stat
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -219,6 +219,25 @@ def appending(path: Path) -> Iterator[BinaryIO]:
         raise _unreadable(path, error) from error
     with file:
         yield file
+
+
+def append_row(path: Path, row: Mapping[str, Any], limit: int) -> None:
+    """Add a line of JSON to a file of such lines, which is made where there is none.
+
+    Raises:
+        DamagedFile: it is a link or no plain file.
+        ValueError: with the line it would be larger than `limit` bytes, or the row holds NaN or Infinity.
+    """
+    line = json.dumps(row, allow_nan=False) + "\n"
+    with appending(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() not in (b"", b"\n"):
+            # A row before this one was cut short: only that one is lost, not this one with it.
+            line = "\n" + line
+        if size + len(line) > limit:
+            raise ValueError(f"larger than {limit:,} bytes")
+        file.write(line.encode())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -75,11 +75,16 @@ def outline(seen: Seen) -> Outline:
 
 
 def _contours(mask: np.ndarray) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """The outlines of a mask and of the holes in it, a quarter of a pixel within its edge: what is enclosed, by the
+    even-odd rule, are just its pixels, be it one pixel wide. Long ones are simplified, and small ones left out."""
     import cv2
 
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    # OpenCV draws contours through the middles of pixels; of a mask twice as large these are no middles any more.
+    large = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, _ = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     largest = sorted(contours, key=cv2.contourArea, reverse=True)[:POLYGONS_MAX]
-    return tuple(tuple((float(x) + 0.5, float(y) + 0.5) for x, y in line[:, 0][:POINTS_MAX]) for line in largest)
+    lines = (line if len(line) <= POINTS_MAX else cv2.approxPolyDP(line, 2.0, True) for line in largest)
+    return tuple(tuple(((float(x) + 0.5) / 2, (float(y) + 0.5) / 2) for x, y in line[:POINTS_MAX, 0]) for line in lines)
 
 
 def drawn(frame: Frame, outlines: Sequence[Outline], side: int = 420) -> Frame:

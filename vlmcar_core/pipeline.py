@@ -8,6 +8,7 @@ import dataclasses
 import getpass
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from vlmcar_core.types import (
     SubTask,
     Task,
     Thresholds,
-    Trajectory,
 )
 from vlmcar_core.verdicts import Verification
 
@@ -355,7 +355,7 @@ def moved_step(proposal: Proposal, key: str, position: int) -> Proposal:
 def verify(session: Session, number: int | None = None, progress: Progress = silent) -> Verification:
     """Ask every checker about every recorded trajectory that it was not asked about yet, and store the counts."""
     from vlmcar_core import verify as stage
-    from vlmcar_core.sandbox import CheckerProcess
+    from vlmcar_core.lanes import ask_all
 
     header, proposal = session.header(), session.proposal(number)
     infos = {info.id: info for info in session.trajectories().items}
@@ -366,16 +366,14 @@ def verify(session: Session, number: int | None = None, progress: Progress = sil
     checkers = {step.checker.digest: step.checker for step in proposal.steps}
     answers = {key: value for key, value in found.items() if value is not None}
     asked = len({digest for digest, _ in missing})
-    with CheckerProcess([checkers[digest] for digest in dict.fromkeys(digest for digest, _ in missing)]) as process:
-        done = 0
-        for id in dict.fromkeys(id for _, id in missing):
-            trajectory = _trajectory(session, id)
-            for digest in [digest for digest, other in missing if other == id]:
-                progress(done, len(missing), f"{asked} checkers to ask: {checkers[digest].key} on {id}")
-                done += 1
-                if trajectory is not None:
-                    answers[digest, id] = stage.ask(process, checkers[digest], trajectory)
-                    session.save_answers(digest, id, answers[digest, id])
+    if missing:
+        progress(0, len(missing), f"{asked} checkers to ask")
+    with closing(ask_all(checkers, missing, lambda id: frames(session, id))) as told:
+        for done, ((digest, id), said) in enumerate(told, 1):
+            if said is not None:
+                answers[digest, id] = said
+                session.save_answers(digest, id, said)
+            progress(done, len(missing), f"{asked} checkers to ask: {checkers[digest].key} on {id}")
     readable = {id: info for id, info in infos.items() if all((digest, id) in answers for digest in checkers)}
     impure = _impure(session, checkers, answers, readable)
     verification = stage.verify(proposal, readable, answers, header.thresholds, header.recording.random_steps, impure)
@@ -389,27 +387,25 @@ def _impure(
 ) -> dict[str, str]:
     """Which checkers keep something between calls, seen on the first trajectory: an expert's, where there is one.
     Those that fail anywhere are rejected for that, and are not asked again."""
-    from vlmcar_core import recordings
     from vlmcar_core.purity import impurity
 
     first = next(iter(infos), None)
-    trajectory = _trajectory(session, first) if first is not None else None
-    if trajectory is None:
+    shown = frames(session, first) if first is not None else None
+    if shown is None:
         return {}
-    distinct, _ = recordings.distinct_frames(trajectory.frames)
     faulty = {digest for (digest, _), found in answers.items() if found.faults}
     found = {
-        digest: impurity(checker, trajectory.frames[0], distinct)
+        digest: impurity(checker, shown.initial, shown.frames)
         for digest, checker in checkers.items()
         if digest not in faulty
     }
     return {digest: why for digest, why in found.items() if why}
 
 
-def _trajectory(session: Session, id: str) -> Trajectory | None:
+def frames(session: Session, id: str) -> recordings.Distinct | None:
     """None where its file is damaged: the others are verified all the same, and the listing names it."""
     try:
-        return session.trajectory(id)
+        return session.frames(id)
     except DamagedFile:
         return None
 

@@ -28,6 +28,8 @@ def impurity(checker: Checker, initial: Frame, frames: Frames, seed: int = 0) ->
         frames: of the same episode, uint8 (N, H, W, 3); of more than 200, an even choice is asked.
         seed: of the shuffling.
     """
+    if checker.in_order:
+        return _undetermined(checker, initial, frames)
     chosen = np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)
     order = np.random.default_rng(seed).permutation(len(chosen))
     first = _asked(checker, initial, frames[chosen])
@@ -38,6 +40,18 @@ def impurity(checker: Checker, initial: Frame, frames: Frames, seed: int = 0) ->
             return (
                 f"on frame {chosen[number]} it answers {_said(one)} when asked in order and {_said(other)} when asked "
                 "in another order, so it keeps something between calls"
+            )
+    return ""
+
+
+def _undetermined(checker: Checker, initial: Frame, frames: Frames) -> str:
+    """As `impurity`, for a program in the released style: the same episode twice, each time in a fresh process."""
+    pairs = zip(_asked(checker, initial, frames), _asked(checker, initial, frames), strict=True)
+    for number, (one, other) in enumerate(pairs):
+        if _differ(one, other):
+            return (
+                f"shown the same frames in the same order twice, on frame {number} it answers {_said(one)} and then "
+                f"{_said(other)}, so something else than the frames decides"
             )
     return ""
 

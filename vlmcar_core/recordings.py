@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,28 @@ class TrajectoryInfo:
         if not 0 <= self.steps <= STEPS_MAX or min(height, width) < 1:
             raise ValueError(f"{self.steps} steps of {width} × {height} pixels are no trajectory")
 
+    @property
+    def origin(self) -> str:
+        """What there is to say of how it came about, beside its source; a stranger's words. Empty where nothing is."""
+        told = {"search": "found by {}", "scene": "beside {}", "run": "run {}"}
+        return ", ".join(words.format(self.versions[name]) for name, words in told.items() if name in self.versions)
+
+
+class Distinct(NamedTuple):
+    """The frames of an episode, each different one once."""
+
+    frames: Frames
+    """uint8 (N, H, W, 3)."""
+
+    order: NDArray[np.int32]
+    """For each of the T + 1 frames, its number among them."""
+
+    @property
+    def initial(self) -> Frame:
+        """The episode's first frame, uint8 (H, W, 3)."""
+        first: Frame = self.frames[self.order[0]]
+        return first
+
 
 def write(path: Path, trajectory: Trajectory) -> None:
     """Store a trajectory as a new file, whole or not at all.
@@ -96,12 +118,12 @@ def write(path: Path, trajectory: Trajectory) -> None:
     files.add_bytes(path, buffer.getvalue())
 
 
-def distinct_frames(frames: Frames) -> tuple[Frames, NDArray[np.int32]]:
-    """Every different frame once, in order of appearance, and for each frame its number among them."""
+def distinct_frames(frames: Frames) -> Distinct:
+    """Every different frame once, in order of appearance."""
     seen: dict[bytes, int] = {}
     order = np.array([seen.setdefault(frame.tobytes(), len(seen)) for frame in frames], dtype=np.int32)
     first = [int(np.argmax(order == number)) for number in range(len(seen))]
-    return frames[first], order
+    return Distinct(frames[first], order)
 
 
 def read_info(path: Path) -> TrajectoryInfo:
@@ -116,14 +138,11 @@ def read(path: Path) -> Trajectory:
         info = _info(path, archive)
         _check_size(path, info)
         steps = archive.arrays_in(STEPS, STEPS_LIMIT_BYTES)
-        order = _order(path, steps.pop("order", None), info)
-        frames = np.empty((info.steps + 1, *info.shape, 3), np.uint8)
-        for number in range(int(order.max()) + 1):
-            frames[order == number] = _frame(path, archive, number, info)
+        distinct = _distinct(path, archive, _order(path, steps.pop("order", None), info), info)
     return files.parse(
         path,
         lambda: Trajectory(
-            frames=frames,
+            frames=distinct.frames[distinct.order],
             actions=steps["actions"],
             rewards=steps["rewards"].astype(np.float64),
             terminated=info.terminated,
@@ -133,9 +152,42 @@ def read(path: Path) -> Trajectory:
             seed=info.seed,
             env_id=info.env_id,
             versions=info.versions,
-            facts={name.removeprefix("fact:"): truth for name, truth in steps.items() if name.startswith("fact:")},
+            facts=_facts(steps),
         ),
     )
+
+
+def read_distinct(path: Path) -> Distinct:
+    """The frames alone, each stored one once. Raises `DamagedFile` where it is no trajectory."""
+    with _opened(path) as archive:
+        info = _info(path, archive)
+        _check_size(path, info)
+        return _distinct(path, archive, _order_in(path, archive, info), info)
+
+
+def _distinct(path: Path, archive: Archive, order: NDArray[np.int32], info: TrajectoryInfo) -> Distinct:
+    frames = np.empty((int(order.max()) + 1, *info.shape, 3), np.uint8)
+    for number in range(len(frames)):
+        frames[number] = _frame(path, archive, number, info)
+    return Distinct(frames, order)
+
+
+def read_facts(path: Path) -> dict[str, NDArray[np.bool_]]:
+    """What the simulator told of each of the T + 1 frames, by name, without reading the frames.
+
+    Raises:
+        DamagedFile: it is no trajectory.
+    """
+    with _opened(path) as archive:
+        info = _info(path, archive)
+        found = _facts(archive.arrays_in(STEPS, STEPS_LIMIT_BYTES))
+    if any(truth.dtype != np.bool_ or truth.shape != (info.steps + 1,) for truth in found.values()):
+        raise DamagedFile(f"{files.label(path.name)}: its facts are not told of {info.steps + 1} frames each")
+    return found
+
+
+def _facts(steps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix("fact:"): truth for name, truth in steps.items() if name.startswith("fact:")}
 
 
 def read_order(path: Path) -> NDArray[np.int32]:

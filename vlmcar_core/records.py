@@ -7,6 +7,7 @@ from typing import Any
 
 from vlmcar_core import files, strict
 from vlmcar_core.errors import DamagedFile
+from vlmcar_core.examinations import Examination
 from vlmcar_core.types import Checker, Proposal, SubTask
 from vlmcar_core.verdicts import Verification
 
@@ -109,3 +110,14 @@ def read_verification(path: Path) -> Verification:
 def _verification(path: Path, value: dict[str, Any]) -> Verification:
     kept = {name: part for name, part in value.items() if name != "version"}
     return strict.build(Verification, {**kept, "number": int(path.stem)})
+
+
+def read_examination(path: Path) -> Examination:
+    """Raises `DamagedFile`."""
+    value = files.read_json(path)
+
+    def built() -> Examination:
+        kept = {name: part for name, part in value.items() if name != "version"}
+        return strict.build(Examination, {**kept, "number": int(path.stem)})
+
+    return files.parse(path, built)

@@ -1,6 +1,7 @@
 """Checkers as a reward: an equal share for each sub-task, once an episode, in order."""
 
 import hashlib
+import itertools
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Judge:
         self.asked = 0
         """Questions so far; `remembered` of them were not put to the process."""
         self.remembered = 0
+        self._streams = itertools.count()
         self.faults: dict[str, str] = {}
         """Checker key to what went wrong with it last, said once each; a disabled one stays that."""
 
@@ -54,6 +56,26 @@ class Judge:
         else:
             self.remembered += 1
             self._answers.move_to_end(key)
+        if outcome.kind != "ok":
+            self._tell(checker.key, outcome)
+        return outcome
+
+    def stream(self) -> int:
+        """A number for a copy of the environment, whose episodes are followed in order."""
+        return next(self._streams)
+
+    def follow(self, checker: Checker, initial: Frame, frame: Frame, stream: int, begins: bool) -> Outcome:
+        """What a checker in order says about an episode's next frame; nothing of it is remembered here.
+
+        Args:
+            checker: one with `in_order`.
+            initial: the episode's first frame.
+            frame: the next one.
+            stream: of the copy of the environment that the episode is in.
+            begins: whether `frame` is the episode's first.
+        """
+        self.asked += 1
+        outcome = self._process.run(checker.key, initial, frame[None], stream, begins)[0]
         if outcome.kind != "ok":
             self._tell(checker.key, outcome)
         return outcome
@@ -113,8 +135,10 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._scale = scale
         self._checkers = tuple(step.checker for step in proposal.paid)
+        self._in_order = [index for index, checker in enumerate(self._checkers) if checker.in_order]
         self._judge = judge or Judge(CheckerProcess(self._checkers))
         self._own_judge = judge is None
+        self._stream = self._judge.stream()
         self._env_reward = env_reward
         self._scene = scene or _rendered
         self._chain = Chain(len(self._checkers))
@@ -126,7 +150,7 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._chain = Chain(len(self._checkers))
         self._initial = np.array(self._scene(self.env))
         self._initial_digest = digest(self._initial)
-        _, faults = self._look(self._initial)
+        _, faults = self._look(self._initial, begins=True)
         return observation, {**info, "vlmcar": self._info(0.0, 0.0, {}, faults)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -155,16 +179,25 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
             self._judge.close()
         super().close()
 
-    def _look(self, frame: Frame) -> tuple[list[int], dict[str, str]]:
+    def _look(self, frame: Frame, begins: bool = False) -> tuple[list[int], dict[str, str]]:
         """Which sub-tasks this frame pays, and what went wrong."""
         if self._initial is None:
             raise gym.error.ResetNeeded("call reset() before step()")
         initial, frame_digest = self._initial, digest(frame)
         faults: dict[str, str] = {}
 
+        # A program in the released style has to see every frame, also before its turn has come.
+        followed = {
+            index: self._judge.follow(self._checkers[index], initial, frame, self._stream, begins)
+            for index in self._in_order
+            if index >= self._chain.completed
+        }
+
         def is_done(index: int) -> bool:
             checker = self._checkers[index]
-            outcome = self._judge.ask(checker, initial, self._initial_digest, frame, frame_digest)
+            outcome = followed.get(index) or self._judge.ask(
+                checker, initial, self._initial_digest, frame, frame_digest
+            )
             if outcome.kind != "ok":
                 faults[checker.key] = f"{outcome.kind}: {outcome.message}"
             return outcome.done

@@ -1,6 +1,6 @@
 """An environment and somebody who acts in it → a trajectory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +51,26 @@ def record_random(task: Task, seed: int, steps: int) -> Trajectory:
         env.action_space.seed(seed)
         actions = (env.action_space.sample() for _ in range(steps))
         return _play(family, env, task, seed, actions, "random")
+    finally:
+        env.close()
+
+
+def random_actions(task: Task, seed: int, steps: int) -> list[Any]:
+    """Uniformly random actions."""
+    _, env = _open(task)
+    try:
+        env.action_space.seed(seed)
+        return [env.action_space.sample() for _ in range(steps)]
+    finally:
+        env.close()
+
+
+def record_actions(task: Task, seed: int, actions: Iterable[Any], source: Source) -> Trajectory:
+    """These actions, until the environment ends."""
+    family, env = _open(task)
+    try:
+        env.reset(seed=seed)
+        return _play(family, env, task, seed, iter(actions), source)
     finally:
         env.close()
 

@@ -7,8 +7,6 @@
 A run is a job, too: status.json and log.txt are `jobs`'.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -127,14 +125,7 @@ def read_config(folder: Path) -> RunConfig:
 
 def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:
     """Add a row to progress.jsonl or evaluation.jsonl."""
-    text = json.dumps(row, allow_nan=False) + "\n"
-    with files.appending(folder / name) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        if file.read() not in (b"", b"\n"):
-            # A row before this one was cut short: only that one is lost, not this one with it.
-            text = "\n" + text
-        file.write(text.encode())
+    files.append_row(folder / name, row, ROWS_LIMIT_BYTES)
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:

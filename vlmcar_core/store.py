@@ -8,14 +8,16 @@
       dialogues/<n>/                one conversation with a model (see dialogues.py)
       prompts/<name>.md             this session's own wording of a prompt, in place of the shipped one
       draft.json                    a person's edit that is not saved as a proposal yet
+      marks.jsonl                   what people said by eye about frames (see marks.py)
       answers/<digest>/<id>.npz     what one checker said about one trajectory; may be deleted, is made again
       verdicts/<n>.json             what one verification found
       runs/<n>/                     one training each; written by the run itself
       jobs/<n>-<stage>/             background recordings, proposals, verifications (see jobs.py)
 
 Files are added, written whole or not at all, and never edited; only session.json, the draft and the two
-frames may be replaced. A damaged file is reported beside the ones that can be read. Anybody may have made the folder:
-files are opened and folders entered through `files`, which leaves neither the folder nor its limits.
+frames may be replaced, and lines are added to marks.jsonl. A damaged file is reported beside the ones that can be read.
+Anybody may have made the folder: files are opened and folders entered through `files`, which leaves neither the folder
+nor its limits.
 """
 
 import dataclasses
@@ -32,9 +34,12 @@ from typing import Any, Generic, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vlmcar_core import archives, files, recordings, records
+from vlmcar_core import archives, files, marks, recordings, records
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile, UnknownName
-from vlmcar_core.recordings import TrajectoryInfo
+from vlmcar_core.examinations import Examination
+from vlmcar_core.holding import HOLDING
+from vlmcar_core.marks import Mark
+from vlmcar_core.recordings import Distinct, TrajectoryInfo
 from vlmcar_core.types import (
     Answers,
     Frame,
@@ -51,12 +56,12 @@ from vlmcar_core.verdicts import Verification
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
-ANSWERS, VERDICTS, RUNS, JOBS = "answers", "verdicts", "runs", "jobs"
+ANSWERS, VERDICTS, EXAMINATIONS, RUNS, JOBS = "answers", "verdicts", "examinations", "runs", "jobs"
 DIALOGUES, PROMPTS = "dialogues", "prompts"
 COMPARISONS = "comparisons"
 """A folder beside the sessions (see compare.py); no session may be called so."""
 
-DRAFT = "draft.json"
+DRAFT, MARKS = "draft.json", "marks.jsonl"
 ANSWERS_LIMIT_BYTES = 64 * 1024 * 1024
 PROMPT_LIMIT_BYTES = 256 * 1024
 NUMBER_MAX = 999_999_999
@@ -69,6 +74,7 @@ STARTS_WITH_NUMBER = re.compile(r"[0-9].*", re.DOTALL)
 JOB = re.compile(rf"({files.NUMBER.pattern})-[a-z][a-z-]{{0,40}}")
 
 T = TypeVar("T")
+Numbered = TypeVar("Numbered", Verification, Examination)
 
 
 @dataclass(frozen=True)
@@ -274,6 +280,11 @@ class Session:
         """Raises `UnknownName` or `DamagedFile`."""
         return recordings.read(self.trajectory_path(id))
 
+    def frames(self, id: str) -> Distinct:
+        """A trajectory's frames alone, from memory where they were read before. Raises `UnknownName` or
+        `DamagedFile`."""
+        return HOLDING.distinct(self.trajectory_path(id))
+
     def trajectory_path(self, id: str) -> Path:
         path = self.inside(TRAJECTORIES) / f"{id}.zip"
         if not NAME_PATTERN.fullmatch(id) or not files.there(path):
@@ -414,17 +425,35 @@ class Session:
         sources = {step.key: step.checker.source for step in edited.steps}
         files.write_json(self.folder / DRAFT, {**records.proposal_json(edited), "sources": sources})
 
+    # What people said by eye
+
+    def marks(self) -> Listing[Mark]:
+        """Every mark in the order in which they were made, those that were taken back, too; see `marks.standing`."""
+        try:
+            return Listing(*marks.read(self.folder / MARKS))
+        except DamagedFile as error:
+            return Listing((), (str(error),))
+
+    def add_mark(self, mark: Mark) -> None:
+        """Raises `BadInput` where there is no room for it, `DamagedFile` where the file is none."""
+        marks.append(self.folder / MARKS, dataclasses.replace(mark, created=now()))
+
     # What checkers said
 
-    def answers(self, digest: str, id: str) -> Answers | None:
+    def answers(self, digest: str, id: str, frames: int | None = None) -> Answers | None:
         """What the checker with this digest said about a trajectory; None where it was not asked yet.
 
         These files are a cache: one that cannot be read, or is about another number of frames, counts as not there.
+
+        Args:
+            digest: of the checker's source.
+            id: of the trajectory.
+            frames: how many the trajectory has, T + 1, where the caller knows; else its file is opened to see.
         """
         try:
             with archives.opened(self._answers_path(digest, id), ANSWERS_LIMIT_BYTES) as archive:
                 found = _answers(archive.arrays(ANSWERS_LIMIT_BYTES))
-            frames = self._frames_of(id)
+            frames = self._frames_of(id) if frames is None else frames
         except (DamagedFile, FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
             return None
         return found if frames in (None, len(found.values)) else None
@@ -464,15 +493,34 @@ class Session:
         return found[-1] if found else None
 
     def add_verification(self, verification: Verification) -> Verification:
-        folder = self._new(VERDICTS)
+        return self._added(VERDICTS, verification)
+
+    def _added(self, part: str, found: Numbered) -> Numbered:
+        """Keep it as JSON under the next number of a folder."""
+        folder = self._new(part)
         while True:
             number = _next(path.stem for path in files.listed(folder, JSON))
-            stored = dataclasses.replace(verification, number=number, created=now())
+            stored = dataclasses.replace(found, number=number, created=now())
             try:
                 files.add_json(folder / f"{number:03d}.json", asdict(stored))
                 return stored
             except FileExistsError:
                 continue
+
+    # Examinations
+
+    def examinations(self) -> Listing[Examination]:
+        """By number."""
+        listing = _read_all(lambda: files.listed(self.inside(EXAMINATIONS), JSON), records.read_examination)
+        return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
+
+    def examination(self, proposal: int) -> Examination | None:
+        """The newest examination of a proposal; None where there is none."""
+        found = [item for item in self.examinations().items if item.proposal == proposal]
+        return found[-1] if found else None
+
+    def add_examination(self, examination: Examination) -> Examination:
+        return self._added(EXAMINATIONS, examination)
 
     # Runs and jobs: folders that belong to the process that writes them
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core import programs
 from vlmcar_core.errors import BadInput
 
 Frame = NDArray[np.uint8]
@@ -17,8 +18,8 @@ Frame = NDArray[np.uint8]
 Frames = NDArray[np.uint8]
 """Pictures of one size: RGB, uint8, shape (N, H, W, 3)."""
 
-Source = Literal["expert", "random", "human", "policy", "adversarial"]
-"""Who acted in a trajectory."""
+Source = Literal["expert", "random", "human", "policy", "adversarial", "near-miss"]
+"""Who acted in a trajectory; a near miss is an expert that stops short, and then wanders."""
 
 Judgement = Literal["accepted", "rejected", "undecided"]
 
@@ -172,6 +173,12 @@ class Checker:
     def digest(self) -> str:
         """SHA-256 of the source, hexadecimal. Two checkers with the same source have the same answers."""
         return hashlib.sha256(self.source.encode()).hexdigest()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it is a program in the released style, which has to be shown an episode's frames in order; all
+        others are functions of two frames."""
+        return programs.reading_of(self.source) is not None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core import chain, recordings
-from vlmcar_core.recordings import TrajectoryInfo
+from vlmcar_core.recordings import Distinct, TrajectoryInfo
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import GOAL, Answers, Checker, Count, Proposal, Thresholds, Trajectory
 from vlmcar_core.verdicts import Verdict, Verification, Wrong
@@ -16,16 +16,19 @@ AnswersOf = Mapping[tuple[str, str], Answers]
 """(digest of the checker, id of the trajectory) to what it said."""
 
 
-def ask(process: CheckerProcess, checker: Checker, trajectory: Trajectory) -> Answers:
-    """What a checker says about every frame of a trajectory, in the trajectory's order.
+def ask(process: CheckerProcess, checker: Checker, episode: Trajectory | Distinct) -> Answers:
+    """What a checker says about every frame of an episode, in its order.
 
-    A checker is a function of two frames, so a frame that repeats is asked once.
+    A checker is a function of two frames, so a frame that repeats is asked once; a program in the released style is
+    shown every frame in order.
     """
-    distinct, order = recordings.distinct_frames(trajectory.frames)
+    shown, order = recordings.distinct_frames(episode.frames) if isinstance(episode, Trajectory) else episode
+    if checker.in_order:
+        shown, order = shown[order], np.arange(len(order), dtype=np.int32)
     process.start(checker.key)
     began = time.perf_counter()
-    outcomes = process.run(checker.key, trajectory.frames[0], distinct)
-    seconds = (time.perf_counter() - began) / len(distinct)
+    outcomes = process.run(checker.key, shown[order[0]], shown)
+    seconds = (time.perf_counter() - began) / len(shown)
     values = np.array([np.nan if outcome.value is None else outcome.value for outcome in outcomes], np.float32)
     faults = {frame: outcomes[number] for frame, number in enumerate(order) if outcomes[number].kind != "ok"}
     return Answers(values[order], faults, seconds)
@@ -120,8 +123,9 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _first_fault(faulty: Mapping[str, Answers]) -> str:
-    for id, answer in faulty.items():
-        frame, fault = next(iter(sorted(answer.faults.items())))
+    """That it was not asked any more is told only where nothing else went wrong."""
+    firsts = [(id, *min(answer.faults.items())) for id, answer in faulty.items()]
+    for id, frame, fault in sorted(firsts, key=lambda first: first[2].kind == "disabled"):
         where = f", line {fault.line}" if fault.line else ""
         return f"{fault.kind}{where}: {fault.message} (first in {id}, frame {frame})"
     return ""
@@ -158,6 +162,8 @@ def _wrong_wholes(
             found.append(Wrong(id, *_stuck(proposal, id, info, answers)))
         elif info.source == "random" and info.success is not True and frame is not None:
             found.append(Wrong(id, frame, "a random episode completes everything here"))
+        elif info.source in ("adversarial", "near-miss") and info.success is False and frame is not None:
+            found.append(Wrong(id, frame, "everything is completed here, and the environment never calls it solved"))
     return tuple(found)
 
 

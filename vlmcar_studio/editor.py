@@ -36,7 +36,8 @@ def edit(source: str, key: str, diagnostics: Sequence[Diagnostic], height: int =
 
 def annotation(found: Diagnostic) -> dict[str, object]:
     hint = f" ({found.hint})" if found.hint else ""
-    return {"row": found.line - 1, "column": found.column, "type": found.severity, "text": found.message + hint}
+    text = f"{found.message}{hint} [{found.rule}]"
+    return {"row": found.line - 1, "column": found.column, "type": found.severity, "text": text}
 
 
 def problems(diagnostics: Sequence[Diagnostic]) -> None:
@@ -44,4 +45,5 @@ def problems(diagnostics: Sequence[Diagnostic]) -> None:
     for found in diagnostics:
         hint = f" — {found.hint}" if found.hint else ""
         sign = ":material/error:" if found.severity == "error" else ":material/warning:"
-        st.caption(f"{sign} line {found.line}: {widgets.plain(found.message + hint)}")
+        text = widgets.plain(f"{found.message}{hint} [{found.rule}]")
+        st.caption(f"{sign} line {found.line}, column {found.column + 1}: {text}")

@@ -18,6 +18,7 @@ PAGES = (
     ("candidates", "3b Candidates", ":material/leaderboard:"),
     ("review", "4 Review", ":material/edit_note:"),
     ("verify", "5 Verify", ":material/fact_check:"),
+    ("examine", "5a Examine", ":material/biotech:"),
     ("repair", "5b Repair", ":material/build:"),
     ("train", "6 Train", ":material/model_training:"),
     ("report", "7 Report", ":material/summarize:"),
@@ -32,7 +33,7 @@ def main() -> None:
         st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home")
         for name, title, icon in PAGES
     ]
-    page = st.navigation(pages)
+    page = st.navigation(pages, expanded=True)
     try:
         current.picker()
         page.run()

@@ -129,9 +129,10 @@ class _Trial:
         if any(outcome.done for outcome in outcomes) and not attack.vain:
             self.failures.append("it says that it worked")
         if attack.kinds is not None and not self._limits.gate:
-            wrong = {outcome.kind for outcome in outcomes} - {*attack.kinds, "disabled"}
+            wrong = [outcome for outcome in outcomes if outcome.kind not in (*attack.kinds, "disabled")]
             if wrong:
-                self.failures.append(f"ended as {', '.join(sorted(wrong))}, not {' or '.join(attack.kinds)}")
+                how = ", ".join(sorted({f"{outcome.kind} ({outcome.message[:300]})" for outcome in wrong}))
+                self.failures.append(f"ended as {how}, not {' or '.join(attack.kinds)}")
 
     def _said(self, texts: Sequence[str]) -> None:
         for text in texts:

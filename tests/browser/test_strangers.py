@@ -85,7 +85,7 @@ def unfold(page: Page) -> None:
 
 PLACES = {
     "sound": PAGES,
-    "asked": ("propose", "review", "verify", "repair", "report"),
+    "asked": ("propose", "review", "verify", "examine", "repair", "report"),
     "trained": ("record", "propose", "verify", "train", "report"),
     "unknown": ("task", "record", "train"),
 }

@@ -86,6 +86,7 @@ def test_from_nothing_to_a_trained_agent_and_a_report(
     expect(frame).to_be_visible()
     page.get_by_role("button", name="One frame forth").click()
     expect(page.get_by_text("frame 1 of")).to_be_visible()
+    page.wait_for_url("**frame=1**")  # the frame was told to the server, so nothing is under way when the page is left
     settle(page)
 
     page.get_by_role("link", name="Next: train").click()

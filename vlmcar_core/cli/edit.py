@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from vlmcar_core import history, pipeline
-from vlmcar_core.cli.base import F, author_option, echo, session_argument
+from vlmcar_core.cli.base import F, author_option, echo, read_given, session_argument
 from vlmcar_core.cli.inspect import read_source
 from vlmcar_core.cli.propose import show_proposal
+from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, SubTask, slug
 
@@ -100,4 +101,60 @@ def diff(session: Session, before: int, after: int) -> None:
     echo(text or "the two proposals are the same")
 
 
-COMMANDS = (edit, restore, diff)
+@click.command(name="import-program")
+@session_argument
+@click.argument("file", type=CODE)
+@click.option("--title", help="Of the sub-task; the class's name if not given.")
+@click.option("--goal", "as_goal", is_flag=True, help="It checks the goal, not a sub-task.")
+@click.option("--class", "class_name", help="Which class; the first with a fitting method if not given.")
+@click.option("--method", help="Which method; check_and_progress or reward if not given.")
+@click.option("--item", type=click.IntRange(0, 9), help="Which item of a tuple that it returns, from 0.")
+@click.option("--done-at", type=float, help="It returns a number, and this one or more means done.")
+@click.option("--bool", "as_bool", is_flag=True, help="It returns True or False.")
+@click.option("--yes", is_flag=True, help="Do not ask whether it was understood rightly.")
+@author_option
+@reason_option
+def import_program(
+    session: Session,
+    file: Path,
+    title: str | None,
+    as_goal: bool,
+    class_name: str | None,
+    method: str | None,
+    item: int | None,
+    done_at: float | None,
+    as_bool: bool,
+    yes: bool,
+    author: str,
+    reason: str,
+) -> None:
+    """Import a program in the released VLM-CaR style from FILE: a class with check_and_progress(path) or reward(path).
+
+    What was understood is shown, with a trial on a recorded episode, and has to be confirmed. It becomes the last
+    sub-task of a new proposal, or its goal.
+    """
+    from vlmcar_core import importing
+
+    if as_bool and done_at is not None:
+        raise BadInput("--bool and --done-at contradict each other; give one of them")
+    text = importing.read(read_given(file, 2 * importing.SIZE_LIMIT_BYTES))
+    found = importing.understand(text)
+    for line in importing.table(found):
+        echo(line)
+    for problem in found.problems:
+        echo(f"{file.name}:{problem.line}: {problem.severity}: {problem.message} ({problem.hint})")
+    reading = importing.chosen(found, class_name, method, item, done_at, as_bool)
+    source = importing.as_source(text, reading)
+    importing.check(source)
+    echo(f"Read as: {reading.told}")
+    tried = importing.trial_of(session, source)
+    if tried:
+        echo(f"Tried: {tried}")
+    if not yes and not click.confirm("Is that right?"):
+        echo("nothing was imported")
+        return
+    edited, latest = importing.imported(session, source, title or reading.class_name, as_goal)
+    show_proposal(pipeline.save_edit(session, edited, author, reason or f"imported {file.name}", latest))
+
+
+COMMANDS = (edit, import_program, restore, diff)

@@ -22,6 +22,17 @@ and, where its tasks are to reach a goal that can be changed in hindsight:
     goal_view(env) -> gym.Env                     the usual observation as a float32 Dict of observation,
                                                   achieved_goal, desired_goal; its unwrapped env has compute_reward
 
+and, where what can be reached from a state can be looked at exhaustively:
+
+    ACTIONS: int                                  actions 0 to ACTIONS - 1 are tried
+    save(env) -> Hashable                         the state now; equal only to the same state of the same layout
+    restore(env, state)                           go back to it, with all steps left
+    step(env, action) -> (reward, terminated)     one action from there
+
+and, where an object can be put beside the task's own:
+
+    scenes(task, seed) -> list[Scene]             the layout of a seed, changed in one thing each
+
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.
 """
@@ -31,6 +42,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmcar_core.errors import BadInput, UnknownName
+from vlmcar_core.types import Task
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,18 @@ class EnvTask:
 
     works: bool = True
     """It can be made with what is installed."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A layout with something in it that a checker may take for the right thing."""
+
+    name: str
+    task: Task
+    """The same one with the setting that changes its layout."""
+
+    wrong: tuple[Any, ...]
+    """The actions that do with it what the task wants done with another."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Zygote:
 
         Args:
             order: what it may do.
-            frames_bytes: size of the shared memory for frames.
+            frames_bytes: size of the shared memory for frames; the bell is behind them.
 
         Raises:
             SandboxError: it cannot be started.
@@ -87,7 +87,7 @@ class Zygote:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                frames_file, frames = _shared("vlmcar-frames", frames_bytes, sealed=True)
+                frames_file, frames = _shared("vlmcar-frames", -(-frames_bytes // 8) * 8 + wire.BELL_BYTES, sealed=True)
                 values_file, values = _shared("vlmcar-values", 8 * wire.BATCH, sealed=False)
             except OSError as error:
                 ours.close()

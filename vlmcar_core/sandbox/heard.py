@@ -1,22 +1,23 @@
 """What a worker says is a stranger's word: every field is looked at, bounded, and cleaned."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vlmcar_core.sandbox.inside import wire
-from vlmcar_core.types import Outcome, Seen
+from vlmcar_core.types import Diagnostic, Outcome, Seen
 
 FAULT_KINDS = ("rejected", "error", "denied", "timeout", "memory", "badreturn")
 KINDS_TOLD = ("ok", *FAULT_KINDS, "crash", "disabled")
 TEXT_CHARS = 700
+FINDINGS = 500
 
 
-def outcomes_of(values: NDArray[np.float64], faults: dict[int, Outcome]) -> list[Outcome]:
+def outcomes_of(values: Sequence[float], faults: dict[int, Outcome]) -> list[Outcome]:
     """As far as there are answers, in order."""
     found = []
-    for number, value in enumerate(values.tolist()):
+    for number, value in enumerate(values):
         if value != value:
             break
         if value == wire.FAULTY:
@@ -41,6 +42,19 @@ def fault(said: dict[str, Any]) -> Outcome:
         return nonsense(f"an outcome {str(kind)[:40]!r}")
     line = line if type(line) is int and 0 < line < 1_000_000 else None
     return Outcome(kind, None, text(said.get("message", ""), TEXT_CHARS), line)
+
+
+def diagnostics(items: Any) -> list[Diagnostic]:
+    """What the static gate found; raises `KeyError`, `TypeError`, `ValueError` where it makes no sense."""
+    return [_diagnostic(item) for item in items[:FINDINGS]]
+
+
+def _diagnostic(item: dict[str, Any]) -> Diagnostic:
+    severity, line, column = item["severity"], item["line"], item["column"]
+    if severity not in ("error", "warning") or type(line) is not int or type(column) is not int:
+        raise ValueError(f"no finding: {text(item, 80)}")
+    words = (text(item[name], TEXT_CHARS) for name in ("message", "hint"))
+    return Diagnostic(text(item["rule"], 40), severity, max(1, line), max(0, column), *words)
 
 
 def nonsense(what: object) -> Outcome:

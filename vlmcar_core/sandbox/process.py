@@ -1,20 +1,25 @@
 """Checkers, each in a sealed worker of its own, started at the first question and again where it had to be ended."""
 
 import contextlib
+import threading
 from collections.abc import Sequence
 from types import TracebackType
 
 from vlmcar_core.errors import SandboxError, UnknownName
+from vlmcar_core.sandbox.inside import wire
 from vlmcar_core.sandbox.worker import USUAL_FRAME_BYTES, Gone, Limits, Worker
 from vlmcar_core.types import Checker, Frame, Frames, Inspection, Outcome
 
 KILLS = 3
 """A checker whose process had to be ended so often is not asked any more."""
 
+DISABLED = Outcome("disabled", None, f"not asked any more: its process had to be ended {KILLS} times")
+LOST = Outcome("crash", None, "its process was ended earlier in this episode, and what it remembered is gone")
+
 
 class CheckerProcess:
     """Sealed workers for some checkers, one each, so that none can change what another answers; for one thread at a
-    time.
+    time, but for `stop`.
 
     A checker's worker is started at the first question to it, and started again after it had to be killed. A checker
     for which that happened three times is `disabled` and not asked any more.
@@ -24,11 +29,23 @@ class CheckerProcess:
         UnknownName: by any method, for a key that no checker has.
     """
 
-    def __init__(self, checkers: Sequence[Checker], limits: Limits = Limits()) -> None:
+    def __init__(
+        self, checkers: Sequence[Checker], limits: Limits = Limits(), kills: dict[str, int] | None = None
+    ) -> None:
+        """Args:
+        checkers: with a key each.
+        limits: of every one.
+        kills: by key, how often it had to be ended; given to all that ask the same checkers side by side.
+        """
         self._sources = {checker.key: checker.source for checker in checkers}
         self._limits = limits
-        self._kills = dict.fromkeys(self._sources, 0)
+        self._kills = kills if kills is not None else {}
         self._workers: dict[str, Worker] = {}
+        self._in_order = {checker.key for checker in checkers if checker.in_order}
+        self._ending = threading.Lock()
+        self._stopped = False
+        self._going_on: set[tuple[str, int]] = set()
+        """Key and stream of the episodes that their worker has seen from their beginning."""
 
     def __enter__(self) -> "CheckerProcess":
         return self
@@ -40,28 +57,37 @@ class CheckerProcess:
 
     def close(self) -> None:
         """End the workers; they may be used again afterwards."""
-        while self._workers:
-            self._workers.popitem()[1].end()
+        for key in list(self._workers):
+            self._dropped(key)
+
+    def stop(self) -> None:
+        """From any thread: end the workers now; the question under way, and every later one, raises `SandboxError`."""
+        self._stopped = True
+        with self._ending:
+            for worker in self._workers.values():
+                worker.kill()
 
     def start(self, key: str) -> None:
         """Start a checker's worker now rather than at the first question; what goes wrong is met at that question."""
         with contextlib.suppress(Gone):
             self._started(key, USUAL_FRAME_BYTES)
 
-    def run(self, key: str, initial: Frame, frames: Frames) -> list[Outcome]:
+    def run(self, key: str, initial: Frame, frames: Frames, stream: int = 0, begins: bool = True) -> list[Outcome]:
         """One outcome per frame.
 
         Args:
             key: which checker.
             initial: the episode's first frame, uint8 (H, W, 3); not changed afterwards by its owner.
-            frames: uint8 (N, H, W, 3).
+            frames: uint8 (N, H, W, 3). A checker in order (`Checker.in_order`) is shown them one after the other.
+            stream: for such a checker, which of several episodes that go on side by side; from 0 to 1023.
+            begins: for such a checker, whether its episode begins with the first of these frames, or goes on.
         """
+        if key in self._in_order:
+            return self._followed(key, initial, frames, stream, begins)
         outcomes: list[Outcome] = []
         while len(outcomes) < len(frames):
             if self._kills.get(key, 0) >= KILLS:
-                rest = len(frames) - len(outcomes)
-                message = f"not asked any more: its process had to be ended {KILLS} times"
-                return [*outcomes, *[Outcome("disabled", None, message)] * rest]
+                return [*outcomes, *[DISABLED] * (len(frames) - len(outcomes))]
             try:
                 self._started(key, initial.nbytes).run(initial, frames, outcomes)
             except Gone as gone:
@@ -71,6 +97,27 @@ class CheckerProcess:
                 self._dropped(key)
                 raise
         return outcomes
+
+    def _followed(self, key: str, initial: Frame, frames: Frames, stream: int, begins: bool) -> list[Outcome]:
+        """What a checker in order says; after its process had to be ended it is lost for the rest of the episode."""
+        if not 0 <= stream < wire.STREAMS:
+            raise ValueError(f"a stream is a number from 0 to {wire.STREAMS - 1}, not {stream}")
+        if self._kills.get(key, 0) >= KILLS:
+            return [DISABLED] * len(frames)
+        place, outcomes = (key, stream), list[Outcome]()
+        try:
+            worker = self._started(key, initial.nbytes)
+            if begins:
+                self._going_on.add(place)
+            if place in self._going_on:
+                worker.run(initial, frames, outcomes, stream, begins)
+        except Gone as gone:
+            del outcomes[len(frames) - 1 :]
+            outcomes.append(self._killed(key, gone))
+        except SandboxError:
+            self._dropped(key)
+            raise
+        return [*outcomes, *[LOST] * (len(frames) - len(outcomes))]
 
     def inspect(self, key: str, initial: Frame, current: Frame) -> Inspection:
         """One frame looked at closely: the outcome, what was printed, what every `identify_*` found."""
@@ -85,21 +132,29 @@ class CheckerProcess:
     def _started(self, key: str, frame_bytes: int) -> "Worker":
         if key not in self._sources:
             raise UnknownName.among("checker", key, self._sources)
+        if self._stopped:
+            raise SandboxError("the checkers were stopped while they were asked")
         worker = self._workers.get(key)
         if worker is not None and worker.frame_bytes >= frame_bytes:
             return worker
         if worker is not None:
-            self._workers.pop(key).end()
+            self._dropped(key)
         source = self._sources[key]
-        worker = self._workers[key] = Worker(self._limits, frame_bytes, skimage="skimage" in source)
+        worker = Worker(self._limits, frame_bytes, skimage="skimage" in source)
+        with self._ending:
+            self._workers[key] = worker
+            if self._stopped:
+                worker.kill()
         worker.load(key, source)
         return worker
 
     def _killed(self, key: str, gone: Gone) -> Outcome:
         self._dropped(key)
-        self._kills[key] += 1
+        self._kills[key] = self._kills.get(key, 0) + 1
         return gone.outcome
 
     def _dropped(self, key: str) -> None:
+        self._going_on = {place for place in self._going_on if place[0] != key}
         if key in self._workers:
-            self._workers.pop(key).end()
+            with self._ending:
+                self._workers.pop(key).end()

@@ -1,9 +1,11 @@
 """The app's end of a worker: sends it frames, waits for its answers no longer than it may, ends it."""
 
 import json
+import math
 import socket
 import struct
 import time
+from array import array
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +19,7 @@ from vlmcar_core.sandbox import heard, trust
 from vlmcar_core.sandbox.forking import ZYGOTE
 from vlmcar_core.sandbox.inside import wire
 from vlmcar_core.sandbox.inside.worker import Order
-from vlmcar_core.types import Frame, Frames, Inspection, Outcome
+from vlmcar_core.types import Diagnostic, Frame, Frames, Inspection, Outcome
 
 INITIALS = 32
 """Initial frames that a worker keeps."""
@@ -30,6 +32,9 @@ LOOK_MICROSECONDS = 50_000
 IDLE_SECONDS = 1.0
 """A worker that sleeps for so much longer than a call may take is ended."""
 SIGKILL, SIGSYS = 9, 31
+
+NOTHING_YET = memoryview(array("d", [math.nan] * wire.BATCH))
+UINT8 = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,11 @@ class Worker:
         # A wait that looks up now and then costs no more than one that does not.
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, LOOK_MICROSECONDS))
         self._pixels = np.frombuffer(self._fork.frames, np.uint8)
-        self._values = np.frombuffer(self._fork.values, np.float64)
+        self._values = memoryview(self._fork.values).cast("d")
+        self._bell = memoryview(self._fork.frames)[-wire.BELL_BYTES :].cast("Q")
+        self._lookout = wire.Lookout()
+        self._place = self._pixels[:0]
+        """Where the frames of one message are put, in the shape of those of the last."""
         self.layers = self._sealed()
 
     def _sealed(self) -> tuple[str, ...]:
@@ -90,21 +99,32 @@ class Worker:
         self._send(wire.message(wire.LOAD, {"key": key, "source": source}))
         self._answer(factor=2.0)
 
-    def run(self, initial: Frame, frames: Frames, outcomes: list[Outcome]) -> None:
-        """Append an outcome for every frame that has none yet; those that were known when the process went stay."""
+    def run(
+        self, initial: Frame, frames: Frames, outcomes: list[Outcome], stream: int = 0, begins: bool = False
+    ) -> None:
+        """Append an outcome for every frame that has none yet; those that were known when the process went stay.
+
+        Args:
+            initial: the episode's first frame.
+            frames: which to ask about.
+            outcomes: of the first of them.
+            stream: for a program, which of several episodes side by side.
+            begins: for a program, whether that episode begins with the first of the frames.
+        """
         first = self._keep(initial)
         batch = min(wire.BATCH, max(1, FRAMES_BYTES // initial.nbytes))
         while len(outcomes) < len(frames):
             part = frames[len(outcomes) : len(outcomes) + batch]
-            self._values[: len(part)] = np.nan
-            self._send(self._asking(wire.ASK, first, part))
+            count = len(part)
+            self._values[:count] = NOTHING_YET[:count]
+            self._send(self._asking(wire.ASK, first, part, stream, begins and not outcomes))
             faults: dict[int, Outcome] = {}
             try:
-                self._wait(len(part), faults)
+                self._wait(count, faults)
             finally:
-                found = heard.outcomes_of(self._values[: len(part)].copy(), faults)
+                found = heard.outcomes_of(self._values[:count].tolist(), faults)
                 outcomes += found
-            if len(found) < len(part):
+            if len(found) < count:
                 raise Gone(heard.nonsense("fewer answers than frames"))
 
     def inspect(self, initial: Frame, current: Frame) -> Inspection:
@@ -120,17 +140,32 @@ class Worker:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Gone(heard.nonsense(error)) from None
 
-    def diagnose(self, source: str) -> list[dict[str, Any]]:
+    def diagnose(self, source: str) -> list[Diagnostic]:
         """The static gate's findings."""
         self._send(wire.message(wire.DIAGNOSE, {"source": source}))
-        return list(self._answer(factor=4.0)[0]["findings"])
+        answer = self._answer(factor=4.0)[0]
+        try:
+            return heard.diagnostics(answer["findings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Gone(heard.nonsense(error)) from None
+
+    def parsed(self, operation: int, source: str) -> dict[str, Any]:
+        """What `wire.UNDERSTAND`, `MUTATE` or `BRANCHES` say of a source; a stranger's word still."""
+        self._send(wire.message(operation, {"source": source}))
+        return self._answer(factor=4.0)[0]
+
+    def kill(self) -> None:
+        """End the process from any thread, while no other calls `end`; who waits for its answer meets `Gone`."""
+        self._fork.kill()
 
     def end(self) -> int | None:
         """End the process, whatever it does; nothing stays behind. How it ended: minus the signal, or its code."""
         self._fork.kill()
         wire.readable(self._fork.handle, 5.0)
         status = ZYGOTE.reap(self._fork.pid)
-        del self._pixels, self._values
+        self._values.release()
+        self._bell.release()
+        del self._pixels, self._place
         self._slots.clear()
         self._fork.close()
         return status
@@ -139,38 +174,45 @@ class Worker:
         """Where the worker finds this initial frame; it is copied only once while it stays the same object."""
         identity = id(initial)
         if identity not in self._slots:
+            _right(initial)
             slot = len(self._slots)
             if slot >= self._kept:
                 _, (_, slot) = self._slots.popitem(last=False)
             # Held here, so that no other frame can take its identity.
             self._slots[identity] = (initial, slot)
-            self._put(slot * self.frame_bytes, initial)
+            np.copyto(self._room(slot * self.frame_bytes, initial), initial)
         self._slots.move_to_end(identity)
         return self._slots[identity][1] * self.frame_bytes
 
-    def _put(self, offset: int, frames: NDArray[np.uint8]) -> None:
-        if frames.dtype != np.uint8 or frames.shape[-1] != 3:
-            raise ValueError(f"frames are uint8 (…, H, W, 3), not {frames.dtype} {frames.shape}")
-        np.copyto(self._pixels[offset : offset + frames.nbytes].reshape(frames.shape), frames)
+    def _room(self, offset: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return self._pixels[offset : offset + frames.nbytes].reshape(frames.shape)
 
-    def _asking(self, operation: int, first: int, frames: Frames) -> bytes:
+    def _asking(self, operation: int, first: int, frames: Frames, stream: int = 0, begins: bool = False) -> bytes:
         start = self._kept * self.frame_bytes
-        self._put(start, frames)
+        _right(frames)
+        if self._place.shape != frames.shape:
+            self._place = self._room(start, frames)
+        np.copyto(self._place, frames)
         count, height, width, _ = frames.shape
-        return wire.message(operation, wire.RUN.pack(first, start, count, height, width))
+        return wire.asking(operation, first, start, count, height, width, stream, begins)
 
     def _send(self, data: bytes) -> None:
         try:
             self._channel.sendall(data)
         except OSError:
             raise Gone(self._death()) from None
+        self._bell[0] += 1
 
     def _wait(self, count: int, faults: dict[int, Outcome]) -> None:
         """Until all frames of a message are answered; faults come as they happen."""
+        begun = self._begun()
+        if begun == wire.END_MESSAGE:
+            return
         patience = Patience(self._fork.pid, self._limits)
         answered = 0
         while True:
-            operation, text, payload = self._message(patience, lambda: int(np.isfinite(self._values[:count]).sum()))
+            operation, text, payload = self._message(patience, lambda: self._known(count), begun)
+            begun = b""
             if operation == wire.END:
                 return
             if operation != wire.FAULT or answered >= count or payload:
@@ -181,6 +223,27 @@ class Worker:
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise Gone(heard.nonsense(error)) from None
 
+    def _known(self, count: int) -> int:
+        """So many of the first frames are answered."""
+        return sum(value == value for value in self._values[:count].tolist())
+
+    def _begun(self) -> bytes:
+        """The beginning of a message, if it comes soon: most end here, and need no patience."""
+        begun = b""
+
+        def come() -> bool:
+            nonlocal begun
+            try:
+                begun = self._channel.recv(wire.HEADER.size, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            return True
+
+        try:
+            return begun if self._lookout.seen(come) else self._channel.recv(wire.HEADER.size)
+        except OSError:
+            return b""
+
     def _answer(self, seconds: float | None = None, factor: float = 1.0) -> tuple[dict[str, Any], bytes]:
         """One answer; `seconds` of waiting, or as long as the limits of one call allow times `factor`."""
         operation, text, payload = self._message(Patience(self._fork.pid, self._limits, seconds, factor))
@@ -188,8 +251,10 @@ class Worker:
             raise Gone(heard.nonsense(f"operation {operation}"))
         return text, payload
 
-    def _message(self, patience: "Patience", progress: Any = None) -> tuple[int, dict[str, Any], bytes]:
-        operation, text, payload = wire.HEADER.unpack(self._read(wire.HEADER.size, patience, progress))
+    def _message(
+        self, patience: "Patience", progress: Any = None, begun: bytes = b""
+    ) -> tuple[int, dict[str, Any], bytes]:
+        operation, text, payload = wire.HEADER.unpack(self._read(wire.HEADER.size, patience, progress, begun))
         if text > wire.TEXT_LIMIT or payload > (wire.PAYLOAD_LIMIT if operation == wire.ANSWER else 0):
             raise Gone(Outcome("crash", None, "its process answered with more than may be"))
         if not text:
@@ -202,23 +267,22 @@ class Worker:
             raise Gone(heard.nonsense("no object"))
         return operation, answer, self._read(payload, patience)
 
-    def _read(self, size: int, patience: "Patience", progress: Any = None) -> bytes:
-        data = bytearray()
-        while True:
+    def _read(self, size: int, patience: "Patience", progress: Any = None, begun: bytes = b"") -> bytes:
+        data = bytearray(begun)
+        while len(data) < size:
             try:
-                part = self._channel.recv(min(size - len(data), 1 << 20)) if size else b""
-                if not part and size:
+                part = self._channel.recv(min(size - len(data), 1 << 20))
+                if not part:
                     raise Gone(self._death())
                 data += part
             except BlockingIOError:
                 pass
             except OSError:
                 raise Gone(self._death()) from None
-            if len(data) == size:
-                return bytes(data)
             # Nothing came, or only a part: also what comes in drops has to come to an end.
-            if patience.over(progress() if progress else 0):
+            if len(data) < size and patience.over(progress() if progress else 0):
                 raise Gone(Outcome("timeout", None, f"no answer after {patience.spent}; its process was ended"))
+        return bytes(data)
 
     def _death(self) -> Outcome:
         """What to say of a process that ended by itself.
@@ -235,6 +299,11 @@ class Worker:
             return Outcome("crash", None, "its process was killed from outside, perhaps for want of memory")
         how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
         return Outcome("crash", None, f"its process ended {how} while it ran")
+
+
+def _right(frames: NDArray[np.uint8]) -> None:
+    if frames.dtype != UINT8 or frames.shape[-1] != 3:
+        raise ValueError(f"frames are uint8 (…, H, W, 3), not {frames.dtype} {frames.shape}")
 
 
 class Patience:

@@ -1,10 +1,11 @@
-"""The replay player: one trajectory with its checkers' values and what the code sees, in step.
+"""The replay player: one or two trajectories with their checkers' values and what the code sees, in step.
 
-A canvas component: the frames come from `server.ROUTES`, the drawing happens in the browser, and the chosen frame
-comes back a moment after the last move. Its code is a few kilobytes and is sent with the page.
+A canvas component: frames come from `server.ROUTES` as they are needed, the drawing happens in the browser, and the
+chosen frame comes back a moment after the last move. Its code is a few small files, sent with the page as one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,38 @@ from vlmcar_core.verdicts import Wrong
 from vlmcar_studio.overlay import Outline
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("frames.js", "colour.js", "picture.js", "lanes.js", "track.js", "player.js", "replay.js")
+"""In this order they are one module: each uses those before it."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One trajectory in the player."""
+
+    trajectory: str
+    answers: Mapping[str, Answers]
+    """By checker key; lanes are shown for those that are there."""
+
+    overlays: Mapping[int, Sequence[Outline]] = field(default_factory=dict)
+    """What the chosen checkers see, by number of the distinct frame."""
+
+    wrong: Sequence[Wrong] = ()
+    """Places in this trajectory that are marked."""
+
+    expected: Mapping[str, Sequence[bool | None]] = field(default_factory=dict)
+    """By checker key, what it should say about each of the T + 1 frames, wherever that is known from: done or not;
+    None where nothing is known."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the person has come to."""
+
+    frame: int
+    """On the common time axis."""
+
+    span: tuple[int, int] | None
+    """First and last frame that were marked in the player, both included."""
 
 
 def _part(name: str) -> str:
@@ -26,53 +59,71 @@ def _part(name: str) -> str:
 
 @st.cache_resource
 def _component() -> Any:
-    return st.components.v2.component(
-        "vlmcar_replay", html=_part("replay.html"), css=_part("replay.css"), js=_part("replay.js")
-    )
+    script = "\n".join(_part(name) for name in SCRIPTS)
+    return st.components.v2.component("vlmcar_replay", html=_part("replay.html"), css=_part("replay.css"), js=script)
 
 
 def replay(
-    session: Session,
-    trajectory: str,
-    proposal: Proposal,
-    answers: Mapping[str, Answers],
-    overlays: Mapping[int, Sequence[Outline]],
-    wrong: Sequence[Wrong],
-    start: int = 0,
-    jump: int = 0,
-) -> int:
-    """Show a trajectory; returns the frame that the person has come to.
+    session: Session, proposal: Proposal, tracks: Sequence[Track], start: int = 0, jump: int = 0, marked: int = 0
+) -> Place:
+    """Show one trajectory, or two in step.
 
     Args:
-        answers: by checker key; lanes are shown for those that are there.
-        overlays: what the chosen checkers see, by number of the distinct frame.
-        wrong: places in this trajectory that are marked.
+        session: whose trajectories they are.
+        proposal: whose checkers answered.
+        tracks: one or two; a span that is marked is about the first.
         start: the frame to begin at.
         jump: when this changes, the replay goes to `start`.
+        marked: when this changes, a span that was being marked is dropped.
     """
-    order = recordings.read_order(session.trajectory_path(trajectory))
-    lanes = _lanes(proposal, answers)
-    data = {
-        "id": f"{session.name}/{trajectory}",
-        "frames": f"/vlmcar/frame/{session.name}/{trajectory}",
-        "order": order.tolist(),
-        "lanes": lanes,
-        "overlays": {str(number): [outline.json() for outline in found] for number, found in overlays.items()},
-        "objects": sorted({outline.name for found in overlays.values() for outline in found}),
-        "wrong": [{"frame": item.frame, "reason": item.reason} for item in wrong],
-        "start": start,
-        "jump": jump,
-    }
-    key = f"replay-{trajectory}"
-    result = _component()(key=key, data=data, default={"frame": start}, on_frame_change=lambda: None)
+    shown = [_track(session, proposal, track) for track in tracks]
+    last = max(len(track["order"]) for track in shown) - 1
+    key = "replay-" + "+".join(track.trajectory for track in tracks)
+    data = {"id": f"{session.name}/{key}", "tracks": shown, "start": start, "jump": jump, "marked": marked}
+    result = _component()(
+        key=key,
+        data=data,
+        default={"frame": start, "span": None},
+        on_frame_change=lambda: None,
+        on_span_change=lambda: None,
+    )
     # The browser reports a jump a moment later; until then its last word is of the place before.
     jumped = st.session_state.get(f"{key}-jump") != jump
     st.session_state[f"{key}-jump"] = jump
     frame = start if jumped or result.frame is None else int(result.frame)
-    return max(0, min(frame, len(order) - 1))
+    return Place(max(0, min(frame, last)), _span(result.span, last))
 
 
-def _lanes(proposal: Proposal, answers: Mapping[str, Answers]) -> list[dict[str, Any]]:
+def _span(told: Any, last: int) -> tuple[int, int] | None:
+    """A span as the browser tells it."""
+    if not isinstance(told, list) or len(told) != 2 or not all(isinstance(frame, int) for frame in told):
+        return None
+    first, end = (max(0, min(frame, last)) for frame in told)
+    return first, max(first, end)
+
+
+def _shown(value: float) -> float | None:
+    """A value in few digits: None where the call failed, and never rounded up to done."""
+    if value != value:
+        return None
+    return 1.0 if value >= 1.0 else min(round(value, 3), 0.999)
+
+
+def _track(session: Session, proposal: Proposal, track: Track) -> dict[str, Any]:
+    order = recordings.read_order(session.trajectory_path(track.trajectory))
+    return {
+        "name": track.trajectory,
+        "frames": f"/vlmcar/frame/{session.name}/{track.trajectory}",
+        "order": order.tolist(),
+        "lanes": _lanes(proposal, track),
+        "overlays": {str(number): [outline.json() for outline in found] for number, found in track.overlays.items()},
+        "objects": sorted({outline.name for found in track.overlays.values() for outline in found}),
+        "wrong": [{"frame": item.frame, "reason": item.reason} for item in track.wrong],
+    }
+
+
+def _lanes(proposal: Proposal, track: Track) -> list[dict[str, Any]]:
+    answers = track.answers
     counted: dict[str, int | None] = {}
     if all(step.key in answers for step in proposal.subtasks) and proposal.subtasks:
         done = np.stack([answers[step.key].done for step in proposal.subtasks], axis=1)
@@ -81,9 +132,10 @@ def _lanes(proposal: Proposal, answers: Mapping[str, Answers]) -> list[dict[str,
     return [
         {
             "title": step.title if step is not proposal.goal else f"Goal: {step.title}",
-            "values": [None if value != value else round(float(value), 3) for value in answers[step.key].values],
+            "values": [_shown(float(value)) for value in answers[step.key].values],
             "faults": {str(frame): fault.message for frame, fault in answers[step.key].faults.items()},
             "completed": counted.get(step.key),
+            "expected": list(track.expected.get(step.key, ())),
         }
         for step in proposal.steps
         if step.key in answers

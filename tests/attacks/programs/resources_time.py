@@ -345,7 +345,7 @@ ATTACKS = (
                     while True:
                         for value in (0.0, float("nan")):
                             for array in held:
-                                array[:] = value
+                                array[...] = value
                             for _ in range(300_000):
                                 pass
                 except BaseException:
@@ -368,7 +368,7 @@ ATTACKS = (
             gc.unfreeze()
             for thing in gc.get_objects() + gc.get_referents(*gc.get_objects()):
                 if type(thing).__name__ == "ndarray" and thing.dtype == float and thing.size <= 4096:
-                    thing[:] = float("nan")
+                    thing[...] = float("nan")
             return False
         """,
         kinds=("timeout", "crash", "ok"),

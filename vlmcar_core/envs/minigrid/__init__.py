@@ -1,6 +1,7 @@
 """MiniGrid and BabyAI (Chevalier-Boisvert et al. 2023), as Gymnasium registers them."""
 
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from gymnasium import error as gym_error
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Setting, chosen
-from vlmcar_core.envs.minigrid import planner
+from vlmcar_core.envs import EnvTask, Scene, Setting, chosen
+from vlmcar_core.envs.minigrid import planner, states
+from vlmcar_core.envs.minigrid import scenes as scenes_of
 from vlmcar_core.envs.minigrid.observation import OneHotView
 from vlmcar_core.envs.minigrid.truth import facts as facts_of
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
@@ -59,6 +61,9 @@ SETTINGS = {
     "tile_size": Setting("Pixels per cell", 32, 4, 64),
     "highlight": Setting("Highlight what the agent sees", True),
     "max_steps": Setting("Steps until the time is up", 0, 0, 100_000, help="0: the environment's own."),
+    "extra": Setting(
+        "One more object", "", help="KIND COLOUR COLUMN ROW, such as `ball green 3 1`: put beside the task's own."
+    ),
 }
 
 Action = int
@@ -99,10 +104,13 @@ def make(task: Task) -> gym.Env[Any, Any]:
     described = _describe(task.env_id)
     if not described.works:
         raise BadInput(f"{task.env_id} {described.note}")
+    extra = wanted.pop("extra")
+    put = scenes_of.Extra.read(extra) if extra else None
     if not wanted["max_steps"]:
         del wanted["max_steps"]
     try:
-        return gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **wanted)
+        env = gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **wanted)
+        return scenes_of.WithExtra(env, put) if put is not None else env
     except (gym_error.Error, OSError, TypeError, AssertionError) as error:
         raise BadInput(f"{task.env_id} cannot be made with settings {dict(task.settings)}: {error}") from error
 
@@ -135,6 +143,46 @@ def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:
 def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
     """The simulator's truth now; the same names along an episode."""
     return facts_of(_grid(env))
+
+
+ACTIONS = states.ACTIONS
+
+
+def save(env: gym.Env[Any, Any]) -> states.State:
+    """The state now. Raises `BadInput` where chance decides what comes next."""
+    grid = _grid(env)
+    if env.spec is not None and "Dynamic" in env.spec.id:
+        raise BadInput(f"{env.spec.id}: its obstacles move at random, so what can be reached is not decided by actions")
+    return states.save(grid)
+
+
+def restore(env: gym.Env[Any, Any], state: states.State) -> None:
+    """Go back to a state of this layout."""
+    states.restore(_grid(env), state)
+
+
+def step(env: gym.Env[Any, Any], action: int) -> tuple[float, bool]:
+    """One action from the state now, without an observation: the reward, and whether the episode ends."""
+    return states.step(_grid(env), action)
+
+
+def scenes(task: Task, seed: int) -> list[Scene]:
+    """The layout of a seed with one more object each, which leaves it solvable: the wrong one, or a distractor."""
+    if task.settings.get("extra"):
+        raise BadInput(f"there is one more object already: {task.settings['extra']}")
+    env = make(task)
+    try:
+        env.reset(seed=seed)
+        grid, found = _grid(env), []
+        for what, extra in scenes_of.extras(grid, seed):
+            scenes_of.put(grid, extra)
+            way = scenes_of.wrong(grid, extra)
+            grid.grid.set(extra.column, extra.row, None)
+            changed = replace(task, settings={**task.settings, "extra": str(extra)})
+            found.append(Scene(f"{what} ({extra.colour} {extra.kind})", changed, tuple(way or ())))
+        return found
+    finally:
+        env.close()
 
 
 def versions() -> dict[str, str]:

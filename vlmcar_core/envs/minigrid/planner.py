@@ -56,6 +56,12 @@ def plan(env: MiniGridEnv) -> list[int] | None:
             start.restore(env)
 
 
+def fetch(env: MiniGridEnv, place: Cell) -> list[int] | None:
+    """The shortest way to face a cell, and picking up what is there; None where nothing leads there as doors stand."""
+    way = _Paths(env).facing(place)
+    return None if way is None else [*way, PICKUP]
+
+
 def _dijkstra(env: MiniGridEnv, start: "Snapshot", search: Search) -> list[int] | None:
     counter = itertools.count()
     queue: list[tuple[int, int, list[int], Snapshot | None]] = [(0, next(counter), [], start)]

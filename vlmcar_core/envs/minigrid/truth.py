@@ -3,16 +3,18 @@
 from minigrid.core.world_object import Door
 from minigrid.minigrid_env import MiniGridEnv
 
+from vlmcar_core.envs.minigrid.scenes import is_extra
+
 CARRIED = ("key", "ball", "box")
 
 
 def facts(env: MiniGridEnv) -> dict[str, bool]:
     """Named facts of the state now.
 
-    "key held", "ball held", "box held" always; "door open" where there is one door, "<colour> door open" per
-    door colour where there are more; "goal reached" where there is a goal square.
+    "key held", "ball held", "box held" always, of the task's own objects; "door open" where there is one door,
+    "<colour> door open" per door colour where there are more; "goal reached" where there is a goal square.
     """
-    held = env.carrying.type if env.carrying is not None else None
+    held = env.carrying.type if env.carrying is not None and not is_extra(env.carrying) else None
     found = {f"{kind} held": held == kind for kind in CARRIED}
     doors = [cell for cell in env.grid.grid if isinstance(cell, Door)]
     if len(doors) == 1:

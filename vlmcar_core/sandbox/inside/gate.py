@@ -6,7 +6,8 @@ It explains and keeps honest mistakes out; it is not a boundary.
 import ast
 from typing import Any
 
-from vlmcar_core.sandbox.inside import keeping
+from vlmcar_core import programs
+from vlmcar_core.sandbox.inside import keeping, understanding
 
 SOURCE_LIMIT_BYTES = 64 * 1024
 
@@ -47,13 +48,21 @@ ATTRIBUTES = {
     **dict.fromkeys(INSIDES, "only the array functions of the library are there"),
 }
 
+PROGRAMS_MAY = frozenset({"imread", "__init__", "global", "nonlocal"})
+"""What is refused of a checker and not of a program in the released style: it is given its frames by `cv2.imread`, and
+keeps what it likes for an episode."""
+
 Finding = dict[str, Any]
 
 
-def examine(source: str) -> list[Finding]:
+def examine(source: str, program: bool = False) -> list[Finding]:
     """Every finding, errors and warnings, by line.
 
     Each is {"rule", "severity", "line" (from 1), "column" (from 0), "message", "hint"}.
+
+    Args:
+        source: of a checker, or of a program in the released style, which its last line tells.
+        program: it is such a program, though its last line is not there yet.
     """
     if len(source.encode("utf-8", "replace")) > SOURCE_LIMIT_BYTES:
         return [_finding("size", 1, 0, f"the source is larger than {SOURCE_LIMIT_BYTES // 1024} KiB", "shorten it")]
@@ -63,9 +72,14 @@ def examine(source: str) -> list[Finding]:
         return [_finding("syntax", error.lineno or 1, max(0, (error.offset or 1) - 1), f"not Python: {error.msg}", "")]
     except (ValueError, RecursionError, MemoryError) as error:
         return [_finding("syntax", 1, 0, f"cannot be read as Python: {error}", "")]
-    found = [item for node in ast.walk(tree) for item in _node(node)]
-    found += [_at(node, "state", message, hint) for node, message, hint in keeping.kept(tree)]
-    return sorted(found + _contract(tree), key=lambda item: (item["line"], item["column"]))
+    reading = programs.reading_of(source)
+    if reading is not None or program:
+        found = _program(tree, source, reading)
+    else:
+        found = [item for node in ast.walk(tree) for item in _node(node)]
+        found += [_at(node, "state", message, hint) for node, message, hint in keeping.kept(tree)]
+        found += _unreadable(source) or _contract(tree)
+    return sorted(found, key=lambda item: (item["line"], item["column"]))
 
 
 def refusals(source: str) -> list[Finding]:
@@ -81,30 +95,34 @@ def _at(node: ast.AST, rule: str, message: str, hint: str, severity: str = "erro
     return _finding(rule, getattr(node, "lineno", 1), getattr(node, "col_offset", 0), message, hint, severity)
 
 
-def _node(node: ast.AST) -> list[Finding]:
+def _node(node: ast.AST, may: frozenset[str] = frozenset()) -> list[Finding]:
     if isinstance(node, ast.Import):
-        return [item for alias in node.names for item in _import(node, alias.name)]
+        return [item for alias in node.names for item in _import(node, alias.name, may)]
     if isinstance(node, ast.ImportFrom):
         wanted = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
         relative = [_at(node, "import", "a relative import", "import a library by its name")] if node.level else []
-        return relative + [item for name in wanted for item in _import(node, name)]
+        return relative + [item for name in wanted for item in _import(node, name, may)]
     if isinstance(node, ast.Name):
         return _name(node)
     if isinstance(node, ast.Attribute):
-        return _attribute(node, node.attr)
+        return _attribute(node, node.attr, may)
     if isinstance(node, ast.Global | ast.Nonlocal):
         kind = type(node).__name__.lower()
-        return [_at(node, "state", f"{kind} {', '.join(node.names)} keeps state", "return what you need instead")]
+        return (
+            []
+            if kind in may
+            else [_at(node, "state", f"{kind} {', '.join(node.names)} keeps state", "return what you need instead")]
+        )
     if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
         return [_at(node, "async", "asynchronous code", "a checker is a plain function")]
     return []
 
 
-def _import(node: ast.AST, name: str) -> list[Finding]:
+def _import(node: ast.AST, name: str, may: frozenset[str]) -> list[Finding]:
     root, *parts = name.split(".")
     if root not in IMPORTS:
         return [_at(node, "import", f"{root!r} may not be imported", "use numpy, cv2, skimage or math")]
-    return [item for part in parts for item in _attribute(node, part)]
+    return [item for part in parts for item in _attribute(node, part, may)]
 
 
 def _name(node: ast.Name) -> list[Finding]:
@@ -115,11 +133,73 @@ def _name(node: ast.Name) -> list[Finding]:
     return []
 
 
-def _attribute(node: ast.AST, name: str) -> list[Finding]:
+def _attribute(node: ast.AST, name: str, may: frozenset[str]) -> list[Finding]:
+    if name in may:
+        return []
     if name.startswith("__"):
         return [_at(node, "attribute", f".{name} may not be used", "use no names with two underscores")]
     if name in ATTRIBUTES:
         return [_at(node, "attribute", f".{name} may not be used", ATTRIBUTES[name])]
+    return []
+
+
+def _program(tree: ast.Module, source: str, reading: programs.Reading | None) -> list[Finding]:
+    """The findings about a program in the released style; what its authors ran it with is not looked at."""
+    tree.body = [node for node in tree.body if not _is_main(node)]
+    found = [item for node in ast.walk(tree) for item in _node(node, PROGRAMS_MAY)]
+    for line, message, hint in understanding.problems(tree, source):
+        found.append(_finding("program", line, 0, message, hint, "warning"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if not classes:
+        return [
+            *found,
+            _finding("contract", 1, 0, "there is no class", "a program is a class with a method reward(path)"),
+        ]
+    if reading is None:
+        return (
+            found
+            if any(map(understanding.is_program, classes.values()))
+            else [*found, *map(_no_method, classes.values())]
+        )
+    if reading.class_name not in classes:
+        message = f"there is no class {reading.class_name}"
+        return [*found, _finding("contract", 1, 0, message, f"the last line names it; there are {', '.join(classes)}")]
+    return found + _calls(classes[reading.class_name], reading.method)
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Whether it is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def _no_method(made: ast.ClassDef) -> Finding:
+    names = " nor ".join(understanding.METHODS)
+    return _at(made, "contract", f"class {made.name} has neither {names}", "it needs a method that is given a path")
+
+
+def _calls(made: ast.ClassDef, wanted: str) -> list[Finding]:
+    """Whether the class can be called as it is going to be."""
+    methods = understanding.methods(made)
+    if wanted not in methods:
+        return [_at(made, "contract", f"class {made.name} has no method {wanted}", "the last line names it")]
+    found = []
+    for name, count, call in (
+        ("__init__", 0, f"{made.name}()"),
+        ("reset", 0, "reset()"),
+        (wanted, 1, f"{wanted}(path)"),
+    ):
+        if name in methods and not understanding.takes(methods[name], count):
+            message = f"{name} cannot be called as {call}"
+            found.append(_at(methods[name], "contract", message, "so programs are called; change its parameters"))
+    return found
+
+
+def _unreadable(source: str) -> list[Finding]:
+    """A last line of a program that cannot be read."""
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.startswith(programs.PREFIX):
+            hint = f"write: {programs.Reading('Class', 'method').line}, or … -> number, done at 1"
+            return [_finding("program", number, 0, "how this program is read is not said as it must be", hint)]
     return []
 
 

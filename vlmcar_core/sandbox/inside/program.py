@@ -104,6 +104,14 @@ class Program:
         if self.fault is None and not callable(self.names.get("check")):
             self.fault = {"kind": "rejected", "message": "check is no function", "line": None}
 
+    def following(self, _stream: int, _begins: bool) -> Callable[[Any, Any], float | Fault]:
+        """What answers about the frames of one message."""
+        return self.answer
+
+    def looked_at(self, initial: Any, current: Any) -> float | Fault:
+        """The answer about one frame alone."""
+        return self.answer(initial, current)
+
     def answer(self, initial: Any, current: Any) -> float | Fault:
         """Progress in [0, 1], or the fault. The frames are uint8 (H, W, 3) and read-only."""
         if self.fault is not None:
@@ -124,14 +132,22 @@ class Program:
         """What every identify_* finds in a frame; masks as packed bits."""
         found: list[dict[str, Any]] = []
         masks = b""
-        functions = {name: value for name, value in self.names.items() if str(name).startswith("identify_")}
+        functions = {name: value for name, value in self.named().items() if str(name).startswith("identify_")}
         for name, function in list(functions.items())[:IDENTIFIED]:
-            if inspect.isfunction(function):
-                value, fault = self.call(functools.partial(function, image.copy()))
+            if inspect.isfunction(function) or inspect.ismethod(function):
+                value, fault = self.call(functools.partial(function, self.given(image)))
                 item, mask = self._described(value, image.shape[:2]) if fault is None else (_only(fault), b"")
                 found.append({"name": clean(name.removeprefix("identify_"), NAME_CHARS), **item, "bytes": len(mask)})
                 masks += mask
         return found, masks
+
+    def named(self) -> dict[str, Any]:
+        """Where `identify_*` are looked for."""
+        return self.names
+
+    def given(self, image: Any) -> Any:
+        """A frame as `identify_*` take it."""
+        return image.copy()
 
     def _described(self, value: Any, shape: tuple[int, int]) -> tuple[dict[str, Any], bytes]:
         described, fault = self.call(functools.partial(_described, value, shape))

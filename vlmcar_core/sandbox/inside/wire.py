@@ -4,27 +4,50 @@
     R  a RUN struct                          ask about frames in shared memory    -> F {"frame", …}*, E
     I  a RUN struct, one frame               the same, looked at closely          -> A {…} + packed masks
     D  {"source"}                            the static gate's findings           -> A {"findings": […]}
+    U  {"source"}                            what a program seems to be           -> A {"classes", "findings"}
+    M  {"source"}                            small wrong versions of it            -> A {"mutants": […]}
+    B  {"source"}                            one that says which branches it took  -> A {"source", "branches": […]}
 
 Before the first request a worker says A {"layers": […]} or A {"refused": …}. Answers to R are float64 values in the
 second shared memory, written as they come, so that those that were given stay when the worker has to be killed:
 progress in [0, 1], or FAULTY, where an F message says why; NaN where there is none yet.
+
+To wake a process on another core takes longer than most answers, so each end first looks for a moment whether something
+comes, and sleeps only then. The worker, which may read and write its channel and nothing else, looks at the bell: the
+last 8 bytes of the first shared memory, which it cannot write, and which change with every request.
 """
 
 import json
 import os
 import select
 import struct
+import time
+from collections.abc import Callable
 from typing import Any
 
 HEADER = struct.Struct("<BII")
 """Operation, bytes of the text, bytes of the payload."""
 
-RUN = struct.Struct("<QQIII")
-"""Offsets of the initial frame and of the frames in shared memory, how many frames, height, width."""
+RUN = struct.Struct("<QQIIIII")
+"""Offsets of the initial frame and of the frames in shared memory, how many frames, height, width; for programs that
+are shown an episode in order: which of several episodes side by side, and whether it begins with these frames."""
 
-LOAD, ASK, INSPECT, DIAGNOSE = b"LRID"
+ASKED = struct.Struct(HEADER.format + RUN.format.lstrip("<"))
+"""A whole message about frames: a header and a RUN."""
+
+LOAD, ASK, INSPECT, DIAGNOSE, UNDERSTAND, MUTATE, BRANCHES = b"LRIDUMB"
 ANSWER, FAULT, END = b"AFE"
 FAULTY = 2.0
+
+STREAMS = 1024
+"""Episodes that a program is shown side by side, at most."""
+
+BELL_BYTES = 8
+
+LOOK_SECONDS = 60e-6
+"""To look out for so long costs about as much as to be woken."""
+RESTS = 100
+"""After having looked in vain, an end sleeps at once so many times."""
 
 BATCH = 64
 """Frames in one message, at most; larger ones are slower."""
@@ -40,7 +63,35 @@ def message(operation: int, text: bytes | dict[str, Any] = b"", payload: bytes =
     return HEADER.pack(operation, len(text), len(payload)) + text + payload
 
 
+def asking(operation: int, *run: int) -> bytes:
+    """A whole message about frames, from the fields of a RUN; the same as `message` makes, and faster."""
+    return ASKED.pack(operation, RUN.size, 0, *run)
+
+
 END_MESSAGE = message(END)
+
+
+class Lookout:
+    """Looks again and again for what mostly comes at once, as long as that mostly is so."""
+
+    def __init__(self) -> None:
+        self._rests = 0
+
+    def seen(self, come: Callable[[], bool]) -> bool:
+        """Whether it came while one looked.
+
+        Args:
+            come: whether it is there now.
+        """
+        if self._rests:
+            self._rests -= 1
+            return False
+        until = time.perf_counter() + LOOK_SECONDS
+        while time.perf_counter() < until:
+            if come():
+                return True
+        self._rests = RESTS
+        return False
 
 
 def write_all(file: int, data: bytes) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from vlmcar_core.sandbox.inside import gate, seal, wire
+from vlmcar_core import programs
+from vlmcar_core.sandbox.inside import branches, gate, mutants, seal, understanding, wire
 from vlmcar_core.sandbox.inside.program import CLOCK, Output, Program, clean
+
+UINT8 = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Worker:
     def __init__(self, order: Order, frames: mmap.mmap, values: mmap.mmap) -> None:
         self._order = order
         self._frames = memoryview(frames)
+        self._bell = self._frames[-wire.BELL_BYTES :].cast("Q")
+        self._lookout = wire.Lookout()
         self._values = np.frombuffer(values, np.float64)
         self._program: Program | None = None
 
@@ -46,20 +51,37 @@ class Worker:
             wire.ASK: self._ask,
             wire.INSPECT: self._inspect,
             wire.DIAGNOSE: self._diagnose,
+            wire.UNDERSTAND: self._understand,
+            wire.MUTATE: self._mutate,
+            wire.BRANCHES: self._branches,
         }
-        while (request := _received()) is not None:
+        rung = 0
+        while (request := self._awaited(rung)) is not None:
             operation, text = request
+            rung = self._bell[0]
             answers[operation](text)
+
+    def _awaited(self, rung: int) -> tuple[int, bytes] | None:
+        """The next request, after the one at which the bell was rung so often."""
+        self._lookout.seen(lambda: self._bell[0] != rung)
+        return _received()
 
     def _load(self, text: bytes) -> None:
         request = json.loads(text)
-        self._program = Program(request["key"], request["source"], self._order.gated)
+        key, source, gated = request["key"], request["source"], self._order.gated
+        reading = programs.reading_of(source)
+        if reading is None:
+            self._program = Program(key, source, gated)
+        else:
+            from vlmcar_core.sandbox.inside.released import Released  # with OpenCV, which the app does without
+
+            self._program = Released(key, source, gated, reading)
         _send(wire.message(wire.ANSWER, {}))
 
     def _ask(self, text: bytes) -> None:
         assert self._program is not None
-        answer, values = self._program.answer, self._values
-        initial, frames = self._seen(text)
+        initial, frames, stream, begins = self._seen(text)
+        answer, values = self._program.following(stream, begins), self._values
         for number, frame in enumerate(frames):
             found = answer(initial, frame)
             if not isinstance(found, float):
@@ -70,10 +92,10 @@ class Worker:
 
     def _inspect(self, text: bytes) -> None:
         assert self._program is not None
-        initial, frames = self._seen(text)
+        initial, frames, _, _ = self._seen(text)
         output = Output(self._order.output_chars)
         with contextlib.redirect_stdout(output):
-            found = self._program.answer(initial, frames[0])
+            found = self._program.looked_at(initial, frames[0])
         outcome = {"value": found} if isinstance(found, float) else found
         before, now = self._program.identified(initial), self._program.identified(frames[0])
 
@@ -88,13 +110,21 @@ class Worker:
     def _diagnose(self, text: bytes) -> None:
         _send(wire.message(wire.ANSWER, {"findings": gate.examine(json.loads(text)["source"])}))
 
-    def _seen(self, text: bytes) -> tuple[Any, Any]:
-        """The initial frame and the frames, read-only views of shared memory."""
-        first, start, count, height, width = wire.RUN.unpack(text)
-        size = height * width * 3
-        initial = np.frombuffer(self._frames, np.uint8, size, first).reshape(height, width, 3)
-        frames = np.frombuffer(self._frames, np.uint8, size * count, start).reshape(count, height, width, 3)
-        return initial, frames
+    def _understand(self, text: bytes) -> None:
+        _send(wire.message(wire.ANSWER, _understood(json.loads(text)["source"])))
+
+    def _mutate(self, text: bytes) -> None:
+        _send(wire.message(wire.ANSWER, {"mutants": mutants.mutants(json.loads(text)["source"])}))
+
+    def _branches(self, text: bytes) -> None:
+        _send(wire.message(wire.ANSWER, branches.told(json.loads(text)["source"])))
+
+    def _seen(self, text: bytes) -> tuple[Any, Any, int, bool]:
+        """The initial frame and the frames, read-only views of shared memory; which episode, whether it begins."""
+        first, start, count, height, width, stream, begins = wire.RUN.unpack(text)
+        initial = np.ndarray((height, width, 3), UINT8, self._frames, first)
+        frames = np.ndarray((count, height, width, 3), UINT8, self._frames, start)
+        return initial, frames, stream, bool(begins)
 
 
 def run(order: Order, parent: int, channel: int, frames: int, values: int) -> None:
@@ -123,11 +153,19 @@ def run(order: Order, parent: int, channel: int, frames: int, values: int) -> No
     os._exit(0)
 
 
+def _understood(source: str) -> dict[str, Any]:
+    findings = gate.examine(source, program=True)
+    whole = not any(item["rule"] in ("syntax", "size") for item in findings)
+    return {"classes": understanding.classes(source) if whole else [], "findings": findings}
+
+
 def _received() -> tuple[int, bytes] | None:
     """An operation and its text; None where the other end is closed."""
     data = os.read(seal.CHANNEL, 4096)
     if not data:
         return None
+    if len(data) == wire.ASKED.size and data[0] == wire.ASK:
+        return wire.ASK, data[wire.HEADER.size :]
     while len(data) < wire.HEADER.size or len(data) < wire.HEADER.size + wire.HEADER.unpack_from(data)[1]:
         part = os.read(seal.CHANNEL, 1 << 16)
         if not part:
