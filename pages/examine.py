@@ -18,7 +18,10 @@ ATTACKS = {
     "ppo": "a policy trained on the checkers' pay alone",
 }
 SHOWN = 20
-"""Contradictions and survivors in a list at first."""
+"""Contradictions, survivors and finds in a list at first."""
+
+OPEN = 5
+"""So many finds are shown at once."""
 
 
 def facts_of(session: Session) -> list[str]:
@@ -76,7 +79,7 @@ def more_evidence(session: Session, proposal: Proposal) -> None:
                 icon=":material/category:",
                 disabled=running["hard-scenes"] or not laboratory.has_scenes(session),
                 help="Records episodes beside one more object: another colour, another shape, or in the goal's colour. "
-                "MiniGrid's layouts can be changed so.",
+                "The environment itself never shows these layouts.",
             ),
             "attack": st.button(
                 "Attack",
@@ -108,6 +111,26 @@ def more_evidence(session: Session, proposal: Proposal) -> None:
         ended = widgets.watch_job(session, stage)
         if ended is not None and ended.state == "success":
             st.caption(widgets.plain(f"{stage.replace('-', ' ').capitalize()}: {ended.message}"))
+
+
+def finds(session: Session) -> None:
+    """What attacks found, each with a way to its replay."""
+    found = [info for info in session.trajectories().items if info.source == "adversarial"]
+    if not found:
+        return
+    with st.expander(f"Found by attacks: {len(found)}", expanded=len(found) <= OPEN):
+        st.caption("Each was played again and kept: every verification and examination from then on meets it.")
+        for info in found[:SHOWN]:
+            told = info.versions.get("reason", "paid and never solved")
+            widgets.next_page(
+                "verify",
+                widgets.plain(f"{info.id}, {info.steps} steps: {told} ({info.origin or 'no search is named'})"),
+                ":material/play_circle:",
+                trajectory=info.id,
+                frame=str(info.steps),
+            )
+        if len(found) > SHOWN:
+            st.caption(f"and {len(found) - SHOWN} more")
 
 
 def fact_box(step: SubTask, before: Examined | None, known: list[str]) -> str:
@@ -217,6 +240,7 @@ if not session.trajectories().items:
 begin(session, proposal, found)
 if session.task.env_id is not None:
     more_evidence(session, proposal)
+finds(session)
 if found is None:
     st.info(f"Proposal {proposal.number} is not examined yet.")
     st.stop()

@@ -13,7 +13,7 @@ from tests.conftest import ALWAYS, NEVER, proposal
 from tests.test_lab_attacks import KEY_TAKEN, LOWER_RIGHT, MOVED
 from vlmcar_core import laboratory, pipeline, rollouts
 from vlmcar_core.cli import cli
-from vlmcar_core.errors import BadInput, UnknownName
+from vlmcar_core.errors import BadInput, Cancelled, UnknownName
 from vlmcar_core.lab import search
 from vlmcar_core.lab.reachable import WHOLE
 from vlmcar_core.lab.search import Find, Hunted, Played
@@ -157,6 +157,30 @@ def test_what_is_found_is_kept_once_with_the_search_that_found_it_and_rejects(do
     assert rows["adversarial"].must_not.total > rows["adversarial"].must_not.hits
     with pytest.raises(UnknownName, match="'luck'"):
         laboratory.attack(session, kind="luck")
+
+
+@pytest.mark.parametrize("kind", ["reachable", "shooting", "cem", "ppo"])
+def test_what_was_found_before_a_search_is_stopped_is_kept(kind: str, door: str, tmp_path: Path) -> None:
+    session = Session.open(tmp_path, door)
+    facts: dict[str, str | None] = {"take-the-key": "key held", "goal": None}
+    laboratory.examine(session, mutants=False, facts=facts)
+    stop_at = {"reachable": 200, "ppo": 1000}.get(kind, 8)
+
+    def stop(done: int, _total: int, _message: str) -> None:
+        if done >= stop_at:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled, match="what it found is kept: adversarial-000"):
+        laboratory.attack(session, kind=kind, progress=stop)
+    stored = session.trajectory("adversarial-000")
+    assert stored.success is False and stored.versions["search"] == kind
+    assert "everything is called done after" in stored.versions["reason"]
+    with pytest.raises(Cancelled):
+        laboratory.attack(session, kind=kind, progress=_at_once)
+
+
+def _at_once(_done: int, _total: int, _message: str) -> None:
+    raise Cancelled("at once")
 
 
 def test_the_command_says_rate_and_finds_and_ends_with_4(door: str, tmp_path: Path) -> None:

@@ -67,6 +67,21 @@ def test_near_misses_and_attacks_begin_and_what_they_found_is_said(root: Path, m
     assert not [button for button in opened("examine", "red").button if button.label == "Attack"]
 
 
+def test_what_attacks_found_is_listed_with_the_way_to_its_replay(root: Path) -> None:
+    session = recorded(root)
+    assert "Found by attacks" not in said(opened("examine", "red"))
+    expert = session.trajectory("expert-000")
+    for number in range(21):
+        versions = {"search": "cem", "reason": f"*paid* after {number} steps"}
+        session.add_trajectory(dataclasses.replace(expert, source="adversarial", success=False, versions=versions))
+    app = opened("examine", "red")
+    assert not app.exception
+    links = [link for link in app.get("page_link") if "trajectory=adversarial-" in link.proto.query_string]
+    assert len(links) == 20 and "and 1 more" in said(app)
+    assert "\\*paid\\* after" in links[0].proto.label
+    assert f"trajectory=adversarial-000&frame={expert.steps}" in links[0].proto.query_string
+
+
 def test_where_an_episode_came_from_is_told_where_trajectories_are_listed(root: Path) -> None:
     session = pipeline.create_from_env(root, "door", "MiniGrid-DoorKey-5x5-v0", recording=Recording(1, 1, 5))
     pipeline.record(session)

@@ -263,8 +263,8 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
         yield reporter
         if reporter._status["state"] == "started":
             reporter.finish("success", "done")
-    except (Cancelled, KeyboardInterrupt):
-        reporter.finish("cancelled", "stopped by a person; what was done so far is kept")
+    except (Cancelled, KeyboardInterrupt) as error:
+        reporter.finish("cancelled", str(error) or "stopped by a person; what was done so far is kept")
         raise
     except VlmcarError as error:
         reporter.finish("error", str(error))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlmcar_core import chain, pipeline, plugins, recordings, rollouts
-from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
+from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
 from vlmcar_core.marks import standing
 from vlmcar_core.pipeline import silent
@@ -125,6 +125,7 @@ def attack(
     Raises:
         BadInput: the environment cannot go back to a state, a checker has to see whole episodes, or the actions cannot
             be chosen so.
+        Cancelled: through `progress`; what was found until then is kept.
         UnknownName: there is no such kind.
         CheckerDisabled: a checker had to be ended three times.
     """
@@ -153,7 +154,8 @@ def _reachable(
         progress(done, total, f"{done:,} states looked at")
 
     searched = reachable.reachable(task, proposal, facts, states, told)
-    ids = tuple(_found(session, task.seed, find.actions, "reachable") for find in searched.finds)
+    ids = tuple(_found(session, task.seed, find.actions, "reachable", find.reason) for find in searched.finds)
+    _unless_stopped(searched.stopped, ids)
     return Attacked(searched.told(task.seed), tuple(find.reason for find in searched.finds), ids)
 
 
@@ -172,7 +174,8 @@ def _hunted(
     known = next(one for one in search.KINDS if one == kind)
     hunted = search.hunt(known, session.task, proposal, facts, budget, steps, told=told)
     finds = list(hunted.finds.values())
-    ids = tuple(_found(session, find.seed, find.actions, kind) for find in finds)
+    ids = tuple(_found(session, find.seed, find.actions, kind, find.reason) for find in finds)
+    _unless_stopped(hunted.stopped, ids)
     reasons = tuple(find.reason for find in finds)
     return Attacked(hunted.told(expert), reasons, ids, hunted.rate, hunted.best, expert)
 
@@ -192,10 +195,16 @@ def _expert_pay(session: Session, proposal: Proposal) -> float | None:
     return float(np.mean(returns)) if returns else None
 
 
-def _found(session: Session, seed: int, actions: Sequence[Any], kind: str) -> str:
-    """Keep what a search found, with the name of the search; its id."""
+def _unless_stopped(stopped: bool, ids: Sequence[str]) -> None:
+    if stopped:
+        kept = f"what it found is kept: {', '.join(ids)}" if ids else "until then it found nothing"
+        raise Cancelled(f"the search was stopped by a person; {kept}")
+
+
+def _found(session: Session, seed: int, actions: Sequence[Any], kind: str, reason: str) -> str:
+    """Keep what a search found, with the name of the search and the reason; its id."""
     episode = rollouts.record_actions(session.task, seed, actions, "adversarial")
-    return _kept(session, replace(episode, versions={**episode.versions, "search": kind}))
+    return _kept(session, replace(episode, versions={**episode.versions, "search": kind, "reason": reason}))
 
 
 def near_misses(session: Session, layouts: int = 2, progress: Progress = silent) -> list[str]:

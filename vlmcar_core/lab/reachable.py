@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vlmcar_core import plugins
-from vlmcar_core.errors import BadInput
+from vlmcar_core.errors import BadInput, Cancelled
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import GOAL, Frame, Proposal, Task
 
@@ -49,6 +49,9 @@ class Searched:
     compared: tuple[str, ...]
     """The checkers that were held to a fact."""
 
+    stopped: bool = False
+    """Somebody stopped it."""
+
     def told(self, seed: int) -> str:
         """What is shown, exactly as far as it holds."""
         extent = f"all {self.states:,} states" if self.complete else f"the first {self.states:,} states, nearest first,"
@@ -76,6 +79,7 @@ class _Graph:
     """By checker key."""
 
     complete: bool = True
+    stopped: bool = False
 
 
 def reachable(
@@ -88,7 +92,7 @@ def reachable(
         proposal: whose checkers are asked; none may be a program in the released style.
         facts: by checker key, the simulator's fact that it is about; what is not there, or None, is not compared.
         limit: states at most.
-        told: (states looked at, at most).
+        told: (states looked at, at most). Where it raises `Cancelled`, what was looked at until then is the answer.
 
     Raises:
         BadInput: the family cannot go back, or a checker is a program that has to see frames in order.
@@ -106,7 +110,7 @@ def reachable(
     whole = _whole(graph, [step.key for step in proposal.subtasks])
     fooled = (_fooled(graph, key, fact) for key, fact in compared.items())
     finds = [find for find in (whole, *fooled) if find is not None]
-    return Searched(len(graph.parents), graph.complete, tuple(finds), tuple(compared))
+    return Searched(len(graph.parents), graph.complete, tuple(finds), tuple(compared), graph.stopped)
 
 
 def _explored(family: Any, task: Task, proposal: Proposal, limit: int, told: Told) -> _Graph:
@@ -136,6 +140,16 @@ class _Exploration:
         first = self._family.save(self._env)
         self._met(first, (-1, -1))
         self._initial = self._frames[0]
+        try:
+            self._explore(first)
+        except Cancelled:
+            if not self._graph.done:
+                raise
+            self._graph.stopped, self._graph.complete = True, False
+            self._cut()
+        return self._graph
+
+    def _explore(self, first: Any) -> None:
         queue = deque([first])
         while queue:
             state = queue.popleft()
@@ -143,7 +157,13 @@ class _Exploration:
             if len(self._frames) >= BATCH:
                 self._ask()
         self._ask()
-        return self._graph
+
+    def _cut(self) -> None:
+        """Forget the states that no checker was asked about."""
+        asked = len(self._graph.done)
+        del self._graph.parents[asked:], self._graph.facts[asked:]
+        ways = self._graph.ways.items()
+        self._graph.ways = {here: [way for way in to if way[1] < asked] for here, to in ways if here < asked}
 
     def _step_from(self, state: Any) -> list[Any]:
         """Take every action; the new states from which it goes on."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vlmcar_core import plugins
 from vlmcar_core.episodes import EpisodeRecord
-from vlmcar_core.errors import BadInput
+from vlmcar_core.errors import BadInput, Cancelled
 from vlmcar_core.lab.reachable import WHOLE
 from vlmcar_core.lab.truth import EARLY
 from vlmcar_core.reward import CheckerReward, Judge, digest
@@ -97,6 +97,9 @@ class Hunted:
     finds: dict[str, Find] = field(default_factory=dict)
     """By key, the shortest."""
 
+    stopped: bool = False
+    """Somebody stopped it."""
+
     def add(self, played: Played, counted: bool = True) -> None:
         hack = played.whole is not None and not played.success
         self.episodes += counted
@@ -161,7 +164,7 @@ def hunt(
         steps: of an episode at most.
         layouts: seeds from the task's on, for "shooting" and "ppo".
         settings: of PPO.
-        told: (done, of the budget).
+        told: (done, of the budget). Where it raises `Cancelled`, what was found until then is the answer.
 
     Raises:
         BadInput: "cem" or "ppo" cannot choose such actions.
@@ -184,6 +187,8 @@ def hunt(
         else:
             with player(hunted.add) as one:
                 (_cem if kind == "cem" else _shooting)(one, seeds, budget, told)
+    except Cancelled:
+        hunted.stopped = True
     finally:
         judge.close()
     return hunted
