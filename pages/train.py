@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import streamlit as st
 
-from vlmcar_core import jobs, pipeline, report, runs, verdicts
+from vlmcar_core import jobs, payments, pipeline, report, runs, verdicts
 from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
@@ -37,6 +38,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
     seeds = middle.number_input("Seeds", 1, 20, 1)
     steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000)
     with st.expander("More settings"):
+        pay = paid(session, proposal)
         env_reward = st.toggle("Dense runs keep the environment's own reward beside the checkers'", value=True)
         scale = st.number_input(
             "The checkers pay in a whole episode, in all",
@@ -63,6 +65,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 range(int(seeds)),
                 env_reward=env_reward,
                 scale=float(scale),
+                **pay,
                 when_disabled="stop" if stop else "go-on",
                 trainer=trainer,
                 steps=int(steps),
@@ -73,6 +76,53 @@ def start(session: Session, proposal: Proposal | None) -> None:
         else:
             st.rerun()
     st.caption("Each run is a process of its own: it goes on when this page, or the app, is closed.")
+
+
+def paid(session: Session, proposal: Proposal | None) -> dict[str, Any]:
+    """How completions become a reward, as fields of `RunConfig`."""
+    ways = list(payments.WAYS)
+    way = st.selectbox(
+        "How completions are paid",
+        ways,
+        index=ways.index(pipeline.default_pay(session)),
+        format_func=payments.WAYS.__getitem__,
+        key="pay",
+        help="README, “What is paid”, has each formula, where it comes from, and what it promises.",
+    )
+    if way in payments.FARMED:
+        st.warning(
+            f"“{way}” pays for going round in circles: with it agents learned to do and undo one sub-task instead of "
+            "solving the task. It is here to be studied, not to train with."
+        )
+    undo = 0.0
+    if way in ("once", "progress"):
+        undo = st.number_input(
+            "Undoing a completed sub-task costs this share of its pay, once",
+            0.0,
+            payments.UNDO_MAX,
+            0.0,
+            step=0.1,
+            help="Only where a sub-task must stay done: a key that is no longer seen after it opened the door is not "
+            "undone work, but a checker that looks for it would say so.",
+        )
+    weights = {}
+    if proposal is not None and len(proposal.paid) > 1:
+        st.caption("Weights of the sub-tasks, relative to each other")
+        columns = st.columns(3)
+        for number, step in enumerate(proposal.paid):
+            column = columns[number % len(columns)]
+            weight = column.number_input(
+                widgets.plain(step.title),
+                0.0,
+                payments.WEIGHT_MAX,
+                1.0,
+                format="%g",
+                step=0.5,
+                key=f"weight-{step.key}",
+            )
+            if weight != 1.0:
+                weights[step.key] = float(weight)
+    return {"pay": way, "undo": float(undo), "weights": weights}
 
 
 @st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))

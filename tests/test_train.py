@@ -3,16 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import NEVER, picture, proposal
-from vlmcar_core import files, jobs, pipeline, plugins, runs
+from vlmcar_core import files, jobs, pipeline, plugins, report, runs
+from vlmcar_core.cli import cli
 from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
@@ -292,3 +295,49 @@ def test_options_that_make_no_sense_start_no_run(session: Session) -> None:
     with pytest.raises(BadInput):
         pipeline.start_training(session, ["sparse"], [0], steps=0)
     assert session.run_folders() == []
+
+
+def test_what_a_run_pays_is_asked_of_it_and_told(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "start_in", lambda folder, *_: SimpleNamespace(folder=folder))
+    command = ["--root", str(session.folder.parent), "train", session.name, "--reward", "dense", "--detach"]
+
+    def asked(*options: str) -> Result:
+        return CliRunner().invoke(cli, [*command, *options])
+
+    assert asked().exit_code == 0
+    assert asked("--pay", "once", "--undo", "0.5", "--weight", "move=3").exit_code == 0
+    first, second = (run.config for run in runs.runs(session).items)
+    assert (first.pay, first.undo, first.weights) == ("once", 0.0, {})
+    assert (second.pay, second.undo, second.weights) == ("once", 0.5, {"move": 3.0})
+    assert report.describe(second) == "dense, proposal 0, weighted, undoing costs 0.5"
+    assert report.experiment(first) != report.experiment(second)
+    for told, *wrong in (
+        ("'mvoe'", "--weight", "mvoe=3"),
+        ("KEY=NUMBER", "--weight", "=3"),
+        ("'move=much'", "--weight", "move=much"),
+        ("'potential'", "--pay", "potential", "--undo", "1"),
+    ):
+        result = asked(*wrong)
+        assert result.exit_code != 0 and told in f"{result.output}{result.exception}"
+    assert len(session.run_folders()) == 2
+
+
+def test_where_a_step_costs_1_the_rest_of_the_task_is_what_it_costs(tmp_path: Path) -> None:
+    reach = pipeline.create_from_env(tmp_path, "reach", "PandaReach-v3")
+    door = pipeline.create_from_env(tmp_path, "door", "MiniGrid-DoorKey-5x5-v0")
+    assert (pipeline.default_pay(reach), pipeline.default_pay(reach, 10.0)) == ("remaining", "once")
+    assert pipeline.default_pay(door) == "once"
+
+
+def test_a_run_is_paid_as_it_asks(session: Session) -> None:
+    returns = {}
+    for pay in ("once", "level"):
+        folder = session.new_run_folder()
+        train(
+            session,
+            folder,
+            config(reward="dense", proposal=0, steps=4096, evaluations=1, pay=pay, settings=TINY),
+            silent,
+        )
+        returns[pay] = runs.read_progress(folder)[-1]["learned_return"]
+    assert returns["level"] > 3 * returns["once"] > 0

@@ -24,10 +24,10 @@ class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        ours = info.get("vlmcar", {"reward": 0.0, "env_reward": float(reward), "components": {}})
+        ours = info.get("vlmcar", {"reward": 0.0, "env_reward": float(reward), "now": []})
         self._rewards.append(ours["env_reward"])
         self._learned += ours["reward"]
-        self._paid += ours["components"]
+        self._paid += ours["now"]
         if terminated or truncated:
             record = {
                 "success": self._succeeded(np.array(self._rewards), terminated),

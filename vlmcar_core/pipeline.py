@@ -17,6 +17,7 @@ from vlmcar_core import images, jobs, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask, Setting
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
+from vlmcar_core.payments import Payment
 from vlmcar_core.store import GoalOrigin, Session
 from vlmcar_core.trainers import _defaults
 from vlmcar_core.types import (
@@ -422,6 +423,16 @@ def trainers(session: Session) -> dict[str, dict[str, Any]]:
     return _defaults.fitting(family.CONTINUOUS, hasattr(family, "goal_view"))
 
 
+def default_pay(session: Session, scale: float = runs.RunConfig.scale) -> str:
+    """How to pay in the session's environment, if nothing else is wanted.
+
+    Once; "remaining" where each step costs 1, since a share of 1 that is paid once is hardly felt there, unless a
+    larger scale makes up for that.
+    """
+    family = plugins.load("envs", session.task.family) if session.task.family else None
+    return "remaining" if getattr(family, "STEP_COST", False) and scale <= 1 else "once"
+
+
 def start_training(
     session: Session,
     rewards: Sequence[str],
@@ -448,7 +459,10 @@ def start_training(
     settings = {**_differing(trainer, known[trainer]), **options.get("settings", {})}
     _defaults.merged(_defaults.DEFAULTS[trainer], settings)
     options |= {"trainer": trainer, "settings": settings}
+    options["pay"] = options.get("pay") or default_pay(session, float(options.get("scale") or runs.RunConfig.scale))
     number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
+    if options.get("weights") and "dense" in rewards:
+        Payment(weights=options["weights"]).shares([step.key for step in session.proposal(number).paid])
     configs = [
         runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)
         for seed in seeds

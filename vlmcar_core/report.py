@@ -137,7 +137,8 @@ def _curves(curves: Curves, name: str) -> go.Figure:
 def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
     """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
     settings = tuple(sorted(config.settings.items()))
-    return (config.reward, config.proposal, config.env_reward, config.scale, config.trainer, config.steps, settings)
+    paid = (config.pay, config.scale, tuple(sorted(config.weights.items())), config.undo)
+    return (config.reward, config.proposal, config.env_reward, *paid, config.trainer, config.steps, settings)
 
 
 def describe(config: runs.RunConfig) -> str:
@@ -147,7 +148,10 @@ def describe(config: runs.RunConfig) -> str:
         return f"sparse{trainer}"
     alone = "" if config.env_reward else ", checkers alone"
     scale = "" if config.scale == runs.RunConfig.scale else f", {config.scale:g} an episode"
-    return f"dense, proposal {config.proposal}{alone}{scale}{trainer}"
+    pay = "" if config.pay == runs.RunConfig.pay else f", {config.pay}"
+    weights = ", weighted" if config.weights else ""
+    undo = f", undoing costs {config.undo:g}" if config.undo else ""
+    return f"dense, proposal {config.proposal}{pay}{alone}{scale}{weights}{undo}{trainer}"
 
 
 def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:

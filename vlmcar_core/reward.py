@@ -1,4 +1,4 @@
-"""Checkers as a reward: an equal share for each sub-task, once an episode, in order."""
+"""Checkers as a reward: what `payments` pays for what they say about an environment's frames."""
 
 import hashlib
 import itertools
@@ -9,9 +9,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
-from vlmcar_core.chain import Chain
 from vlmcar_core.errors import CheckerDisabled
+from vlmcar_core.payments import Account, Look, Paid, Payment
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Checker, Frame, Outcome, Proposal
 
@@ -102,15 +103,14 @@ def digest(frame: Frame) -> bytes:
 
 
 class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
-    """Pays scale/n the first time in an episode that the next of n sub-tasks is done, beside the environment's reward.
+    """Pays for sub-tasks that are done, beside the environment's reward; by default 1/n each, once, in order.
 
-    Nothing is paid for what is done in the first frame already, nothing twice, nothing out of order, so an episode's
-    learned reward is at most `scale`. n counts the sub-tasks; a proposal without any is paid for its goal. The frames
-    come from the environment's full render and are drawn only while something is left to be paid.
+    n counts the sub-tasks; a proposal without any is paid for its goal. The frames come from the environment's full
+    render and are drawn only while something is left to be paid.
 
     `info["vlmcar"]` holds: reward, what the checkers paid for this step; env_reward, what the environment paid;
-    components, key to what was paid for it in this step; completed, how many of `total` are done; faults, key to what
-    went wrong with a checker in this step (it pays nothing then).
+    components, key to what was paid for it in this step; now, the keys that this step completed; completed, how many of
+    `total` are done; faults, key to what went wrong with a checker in this step (it pays nothing then).
 
     Args:
         env: made with render_mode "rgb_array".
@@ -119,8 +119,13 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
             for a disabled checker, `reset` and `step` raise `CheckerDisabled`.
         env_reward: keep the environment's own reward beside the checkers'.
         scene: from the environment to its full frame, uint8 (H, W, 3); `env.render()` if None.
-        scale: what a whole episode is paid at most. Beside an environment that takes 1 a step for up to 50 steps
-            (panda-gym), 1 is hardly felt; beside one that pays up to 1 at the end (MiniGrid) it is a match.
+        payment: how completions become a reward. Beside an environment that takes 1 a step for up to 50 steps
+            (panda-gym), a scale of 1 is hardly felt; beside one that pays up to 1 at the end (MiniGrid) it is a match.
+        succeeded: from an episode's environment rewards, float64 (T,), and whether it terminated, to whether it is
+            solved; "potential" needs it.
+
+    Raises:
+        UnknownName, BadInput: the payment does not fit these checkers.
     """
 
     def __init__(
@@ -130,10 +135,15 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         judge: Judge | None = None,
         env_reward: bool = True,
         scene: Callable[[gym.Env[Any, Any]], Frame] | None = None,
-        scale: float = 1.0,
+        payment: Payment | None = None,
+        succeeded: Callable[[NDArray[np.float64], bool], bool] | None = None,
     ) -> None:
         super().__init__(env)
-        self._scale = scale
+        payment = payment or Payment()
+        if payment.way == "potential" and succeeded is None:
+            raise ValueError("a potential has to be told whether an episode that terminates is solved")
+        self._succeeded = succeeded if payment.way == "potential" else None
+        self._env_rewards: list[float] = []
         self._checkers = tuple(step.checker for step in proposal.paid)
         self._in_order = [index for index, checker in enumerate(self._checkers) if checker.in_order]
         self._judge = judge or Judge(CheckerProcess(self._checkers))
@@ -141,77 +151,73 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._stream = self._judge.stream()
         self._env_reward = env_reward
         self._scene = scene or _rendered
-        self._chain = Chain(len(self._checkers))
+        self._account = Account(payment, [checker.key for checker in self._checkers])
         self._initial: Frame | None = None
         self._initial_digest = b""
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
-        self._chain = Chain(len(self._checkers))
+        self._env_rewards = []
         self._initial = np.array(self._scene(self.env))
         self._initial_digest = digest(self._initial)
-        _, faults = self._look(self._initial, begins=True)
-        return observation, {**info, "vlmcar": self._info(0.0, 0.0, {}, faults)}
+        faults: dict[str, str] = {}
+        self._account.begin(self._look(self._initial, faults, begins=True))
+        return observation, {**info, "vlmcar": self._info(0.0, Paid({}, []), faults)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         env_reward = float(reward)
-        paid: list[int] = []
         faults: dict[str, str] = {}
-        if not self._chain.finished:
-            paid, faults = self._look(self._scene(self.env))
-        components = {self._checkers[index].key: self._scale / len(self._checkers) for index in paid}
-        learned = self._scale * len(paid) / len(self._checkers)
-        total = learned + (env_reward if self._env_reward else 0.0)
-        return (
-            observation,
-            total,
-            terminated,
-            truncated,
-            {
-                **info,
-                "vlmcar": self._info(learned, env_reward, components, faults),
-            },
-        )
+        if self._initial is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        look = self._look(self._scene(self.env), faults) if self._account.looks else None
+        paid = self._account.step(look, self._solved(env_reward, terminated))
+        told = self._info(env_reward, paid, faults)
+        total = told["reward"] + (env_reward if self._env_reward else 0.0)
+        return observation, total, terminated, truncated, {**info, "vlmcar": told}
 
     def close(self) -> None:
         if self._own_judge:
             self._judge.close()
         super().close()
 
-    def _look(self, frame: Frame, begins: bool = False) -> tuple[list[int], dict[str, str]]:
-        """Which sub-tasks this frame pays, and what went wrong."""
-        if self._initial is None:
-            raise gym.error.ResetNeeded("call reset() before step()")
+    def _solved(self, env_reward: float, terminated: bool) -> bool | None:
+        """Of a termination, where it is asked for."""
+        if self._succeeded is None:
+            return None
+        self._env_rewards.append(env_reward)
+        return bool(self._succeeded(np.array(self._env_rewards), True)) if terminated else None
+
+    def _look(self, frame: Frame, faults: dict[str, str], begins: bool = False) -> Look:
+        """What checkers say of this frame; what goes wrong is added to `faults`."""
+        assert self._initial is not None
         initial, frame_digest = self._initial, digest(frame)
-        faults: dict[str, str] = {}
 
         # A program in the released style has to see every frame, also before its turn has come.
         followed = {
             index: self._judge.follow(self._checkers[index], initial, frame, self._stream, begins)
             for index in self._in_order
-            if index >= self._chain.completed
+            if begins or self._account.asks_all or index >= self._account.completed
         }
 
-        def is_done(index: int) -> bool:
+        def value(index: int) -> float | None:
             checker = self._checkers[index]
             outcome = followed.get(index) or self._judge.ask(
                 checker, initial, self._initial_digest, frame, frame_digest
             )
             if outcome.kind != "ok":
                 faults[checker.key] = f"{outcome.kind}: {outcome.message}"
-            return outcome.done
+            return outcome.value if outcome.kind == "ok" else None
 
-        return self._chain.advance(is_done), faults
+        return value
 
-    def _info(
-        self, learned: float, env_reward: float, components: dict[str, float], faults: dict[str, str]
-    ) -> dict[str, Any]:
+    def _info(self, env_reward: float, paid: Paid, faults: dict[str, str]) -> dict[str, Any]:
         return {
-            "reward": learned,
+            "reward": float(sum(paid.components.values())),
             "env_reward": env_reward,
-            "components": components,
-            "completed": self._chain.completed,
+            "components": paid.components,
+            "now": paid.completed,
+            "completed": self._account.completed,
             "total": len(self._checkers),
             "faults": faults,
         }

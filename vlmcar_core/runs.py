@@ -15,6 +15,7 @@ from typing import Any, Literal
 from vlmcar_core import files, jobs, strict
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.jobs import Job
+from vlmcar_core.payments import Payment
 from vlmcar_core.store import RUNS, Listing, Session
 
 CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluation.jsonl", "model.zip"
@@ -41,7 +42,16 @@ class RunConfig:
     """In a dense run, keep the environment's own reward beside the checkers'."""
 
     scale: float = 1.0
-    """What the checkers pay in a whole episode at most, in all."""
+    """What all the sub-tasks pay together: in a whole episode at most, where each is paid once."""
+
+    pay: str = "once"
+    """How completions become a reward: one of `payments.WAYS`."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of the sub-tasks, by checker key, relative to each other; 1 for those that are not named."""
+
+    undo: float = 0.0
+    """The share of a sub-task's pay that undoing it costs."""
 
     when_disabled: Literal["go-on", "stop"] | str = "go-on"
     """What a run does when a checker had to be ended three times: go on without its pay, or stop."""
@@ -82,9 +92,15 @@ class RunConfig:
             ("env_reward", self.env_reward, bool),
             ("trainer", self.trainer, str),
             ("settings", self.settings, Mapping),
+            ("weights", self.weights, Mapping),
         ):
             if not isinstance(given, kind):
                 raise BadInput(f"{name!r} of a run is a {kind.__name__}, not {given!r}")
+        self.payment()
+
+    def payment(self, discount: float = Payment.discount) -> Payment:
+        """How it pays; the discount is the learner's."""
+        return Payment(self.pay, self.scale, self.weights, self.undo, discount)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from vlmcar_core.reward import CheckerReward, Judge
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
+from vlmcar_core.trainers import _defaults
 from vlmcar_core.types import Progress, Proposal, Task
 
 WINDOW = 100
@@ -101,9 +102,15 @@ def _training_env(
         _check_hindsight(family, config)
     env: gym.Env[Any, Any] = family.make(task)
     if proposal is not None:
-        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, config.scale)
+        payment = config.payment(_discount(config))
+        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, family.succeeded)
     seen = family.goal_view(env) if view == "goal" else family.policy_view(env)
     return EpisodeRecord(seen, family.succeeded)
+
+
+def _discount(config: RunConfig) -> float:
+    """The learner's γ."""
+    return float(_defaults.merged(_defaults.DEFAULTS[config.trainer], config.settings)["gamma"])
 
 
 def _check_hindsight(family: ModuleType, config: RunConfig) -> None:

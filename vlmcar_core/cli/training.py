@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vlmcar_core import jobs, pipeline, runs
+from vlmcar_core import jobs, payments, pipeline, runs
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
@@ -22,6 +22,14 @@ from vlmcar_core.store import Session
 @click.option("--env-reward/--no-env-reward", default=True, show_default=True, help="Keep the environment's own too.")
 @click.option("--scale", default=runs.RunConfig.scale, show_default=True, help="What checkers pay an episode, in all.")
 @click.option(
+    "--pay",
+    type=click.Choice(list(payments.WAYS)),
+    help="How completions are paid; if not given: once, or remaining where every step costs 1. edge and level can be "
+    "farmed, and are for study.",
+)
+@click.option("--weight", "weights", multiple=True, metavar="KEY=NUMBER", help="Of a sub-task; 1 if not given.")
+@click.option("--undo", default=0.0, show_default=True, help="The share of its pay that undoing a sub-task costs.")
+@click.option(
     "--when-disabled",
     type=click.Choice(runs.WHEN_DISABLED),
     default=runs.RunConfig.when_disabled,
@@ -31,11 +39,14 @@ from vlmcar_core.store import Session
 @click.option("--trainer", help="ppo, sac or tqc; what fits the environment's actions if not given.")
 @settings_option("Settings of the trainer")
 @click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")
-def train(session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, **options: Any) -> None:
+def train(
+    session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, weights: tuple[str, ...], **options: Any
+) -> None:
     """Train an agent on the checkers' reward (dense) and on the environment's own (sparse).
 
     Every run is a process of its own: Ctrl-C, or closing the terminal, only ends the looking on.
     """
+    options["weights"] = _weights(weights)
     started = pipeline.start_training(session, rewards or ("dense", "sparse"), range(seeds), **options)
     for job in started:
         echo(f"started {job.folder.parent.name}/{job.folder.name}")
@@ -46,6 +57,20 @@ def train(session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, 
     except KeyboardInterrupt:
         echo(f"the runs go on; see: vlmcar jobs {session.name}   stop them: vlmcar cancel {session.name}")
     show_runs(session)
+
+
+def _weights(texts: tuple[str, ...]) -> dict[str, float]:
+    """From KEY=NUMBER each."""
+    found = {}
+    for text in texts:
+        key, _, number = text.rpartition("=")
+        try:
+            found[key] = float(number)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not KEY=NUMBER", param_hint="--weight") from error
+        if not key:
+            raise click.BadParameter(f"{text!r} is not KEY=NUMBER", param_hint="--weight")
+    return found
 
 
 def _watch_until_done(folders: list[Path]) -> None:

@@ -266,7 +266,7 @@ class Player(gym.Wrapper[Any, Any, Any, Any]):
         now = len(self._actions)
         self._rewards.append(paid["env_reward"])
         self._paid += paid["reward"]
-        self._paid_at |= dict.fromkeys(paid["components"], now)
+        self._paid_at |= dict.fromkeys(paid["now"], now)
         for name, true in self._family.facts(self._made).items():
             if true:
                 self._true_at.setdefault(name, now)

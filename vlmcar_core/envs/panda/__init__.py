@@ -21,6 +21,7 @@ from vlmcar_core.types import Frame, Task
 
 TITLE = "panda-gym"
 CONTINUOUS = True
+STEP_COST = True
 
 SETTINGS = {
     "views": Setting(
