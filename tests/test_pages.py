@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.studio_sessions import SECONDS, framed, opened, recorded, said, verified
-from vlmcar_core import pipeline, runs
+from vlmcar_core import pipeline, runs, study
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
@@ -17,7 +19,7 @@ from vlmcar_studio.server import ROUTER
 
 PAGES = (
     *("home", "task", "record", "propose", "candidates", "review", "verify", "repair", "train", "report"),
-    *("models", "compare"),
+    *("examine", "study", "models", "compare"),
 )
 LONG = "a-session-with-a-name-that-is-as-long-as-a-name-may-be-in-the-app"[:64]
 
@@ -98,8 +100,6 @@ def test_the_built_in_proposer_is_named_as_no_vlm(root: Path) -> None:
 
 def test_hostile_titles_are_shown_as_text(root: Path) -> None:
     session = recorded(root)
-    from dataclasses import replace
-
     edited = session.proposal()
     evil = replace(edited.subtasks[0], title="<script>alert(1)</script> [click](http://evil) **bold**")
     session.add_proposal(replace(edited, subtasks=(evil,)))
@@ -117,6 +117,49 @@ def test_training_without_an_accepted_proposal_warns_and_is_possible(root: Path)
     app = opened("train", "red")
     assert "Proposal 0 is undecided" in said(app)
     assert not next(button for button in app.button if button.label == "Start training").disabled
+
+
+def test_what_the_checkers_pay_is_chosen_and_a_farmable_way_warns(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = pipeline.create_from_env(root, "red", "MiniGrid-DoorKey-5x5-v0", recording=Recording(2, 0, 5))
+    pipeline.record(session)
+    keys = [step.key for step in pipeline.propose(session).subtasks]
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(pipeline, "start_training", lambda *_args, **options: asked.append(options))
+    app = opened("train", "red")
+    assert app.selectbox(key="pay").value == "once"
+    app.number_input(key=f"weight-{keys[0]}").set_value(3.0).run()
+    app.selectbox(key="pay").set_value("level").run()
+    assert "pays for going round in circles" in said(app)
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert (asked[0]["pay"], asked[0]["undo"], asked[0]["weights"]) == ("level", 0.0, {keys[0]: 3.0})
+
+
+def test_farmed_rewards_are_compared(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = pipeline.create_from_env(root, "red", "MiniGrid-DoorKey-5x5-v0", recording=Recording(1, 0, 5))
+    assert "Nothing is proposed yet" in said(opened("study", "red"))
+    pipeline.record(session)
+    pipeline.propose(session)
+    asked: list[str] = []
+    monkeypatch.setattr(pipeline, "start_training", lambda *_args, **options: asked.append(options["pay"]))
+    app = opened("study", "red")
+    assert "No run yet" in said(app)
+    next(button for button in app.button if button.label == "Train once, edge and level").click().run()
+    assert asked == ["once", "edge", "level"]
+    for pay, wins, paid in (("once", 20, 1.0), ("level", 0, 40.5)):
+        folder = session.new_run_folder()
+        runs.write_config(folder, RunConfig(proposal=0, pay=pay))
+        runs.append(folder, runs.EVALUATION, {"steps": 10, "episodes": 20, "successes": wins, "mean_length": 9.0})
+        row = {"steps": 10, "seconds": 2.0, "steps_per_second": 5.0, "episodes": 30, "success_rate": 0.5}
+        runs.append(folder, runs.PROGRESS, {**row, "env_return": 0.4, "learned_return": paid, "episode_length": 9.0})
+    expert = session.trajectory("expert-000")
+    session.add_trajectory(replace(expert, source="policy", versions={"run": folder.name}))
+    rows = study.compared(session, runs.runs(session).items)
+    assert [(row.pay, row.solved.hits, row.learned_return) for row in rows] == [("once", 20, 1.0), ("level", 0, 40.5)]
+    assert rows[0].actions == {} and sum(rows[1].actions.values()) == pytest.approx(1.0)
+    assert set(rows[1].actions) <= {"turn left", "turn right", "forward", "pick up", "drop", "toggle"}
+    shown = opened("study", "red").dataframe[0].value
+    assert list(shown["Learned return an episode"]) == ["1.0", "40.5"]
+    assert shown["Its most frequent actions"][1] == rows[1].habit != "-"
 
 
 def test_a_lost_run_is_shown_as_lost_with_its_numbers(root: Path) -> None:

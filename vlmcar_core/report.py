@@ -18,8 +18,16 @@ from vlmcar_core.types import Answers, Count, Proposal
 from vlmcar_core.verdicts import interval
 from vlmcar_core.verify import first_fire
 
-COLOURS = {"dense": "#0072B2", "sparse": "#D55E00"}
-DASHES = {"dense": "solid", "sparse": "dash"}
+COLOURS = {
+    "sparse": "#D55E00",
+    **{"once": "#0072B2", "remaining": "#009E73", "potential": "#E69F00", "progress": "#56B4E9"},
+    **{"edge": "#CC79A7", "level": "#888888"},
+}
+DASHES = {
+    "sparse": "dash",
+    **{"once": "solid", "remaining": "dot", "potential": "dashdot", "progress": "longdash"},
+    **{"edge": "longdashdot", "level": "2px,6px"},
+}
 SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up", "star", "hexagon", "pentagon", "bowtie")
 FIRES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 ROW_PIXELS, ROWS_PIXELS_MAX = 16, 900
@@ -109,7 +117,9 @@ def success_figure(curves: Curves) -> go.Figure:
 def return_figure(curves: Curves) -> go.Figure:
     """What the checkers paid per episode, over the last 100 training episodes, by environment steps."""
     figure = _curves([(run, rows) for run, rows in curves if run.config.reward == "dense"], "learned_return")
-    figure.update_yaxes(title="learned return an episode", range=[-0.02, 1.02])
+    figure.update_yaxes(title="learned return an episode")
+    if all(run.config.pay in ("once", "progress") and run.config.scale <= 1 for run, _ in curves):
+        figure.update_yaxes(range=[-0.02, 1.02])
     return _plain(figure, 380, "Learned return, by the checkers")
 
 
@@ -126,10 +136,10 @@ def _curves(curves: Curves, name: str) -> go.Figure:
         several, config = len(lines) > 1, lines[0][2].config
         for x, y, run in lines:
             label = for_plotly(f"{describe(config)}, run {run.number}, seed {run.config.seed}")
-            figure.add_trace(_line(x, y, label, config.reward, thin=several))
+            figure.add_trace(_line(x, y, label, paid_by(config), thin=several))
         if several:
             mean = _mean([(x, y) for x, y, _ in lines])
-            figure.add_trace(_line(*mean, for_plotly(f"{describe(config)}, mean of {len(lines)}"), config.reward))
+            figure.add_trace(_line(*mean, for_plotly(f"{describe(config)}, mean of {len(lines)}"), paid_by(config)))
     figure.update_xaxes(title="environment steps", rangemode="tozero")
     return figure
 
@@ -139,6 +149,11 @@ def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
     settings = tuple(sorted(config.settings.items()))
     paid = (config.pay, config.scale, tuple(sorted(config.weights.items())), config.undo)
     return (config.reward, config.proposal, config.env_reward, *paid, config.trainer, config.steps, settings)
+
+
+def paid_by(config: runs.RunConfig) -> str:
+    """ "sparse", or how checkers pay."""
+    return config.pay if config.reward == "dense" else "sparse"
 
 
 def describe(config: runs.RunConfig) -> str:
@@ -161,8 +176,8 @@ def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[lis
     return grid, np.mean([np.interp(grid, x, y) for x, y in lines], axis=0).tolist() if grid else []
 
 
-def _line(x: Sequence[float], y: Sequence[float], name: str, reward: str, thin: bool = False) -> go.Scatter:
-    line = {"color": COLOURS[reward], "dash": DASHES[reward], "width": 1 if thin else 3}
+def _line(x: Sequence[float], y: Sequence[float], name: str, paid: str, thin: bool = False) -> go.Scatter:
+    line = {"color": COLOURS[paid], "dash": DASHES[paid], "width": 1 if thin else 3}
     return go.Scatter(x=list(x), y=list(y), mode="lines", name=name, line=line, opacity=0.6 if thin else 1.0)
 
 

@@ -21,6 +21,7 @@ PAGES = (
     ("examine", "5a Examine", ":material/biotech:"),
     ("repair", "5b Repair", ":material/build:"),
     ("train", "6 Train", ":material/model_training:"),
+    ("study", "6a Farmed rewards", ":material/agriculture:"),
     ("report", "7 Report", ":material/summarize:"),
     ("models", "Models", ":material/tune:"),
     ("compare", "Compare models", ":material/compare_arrows:"),

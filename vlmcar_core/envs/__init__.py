@@ -5,6 +5,7 @@ A family is a module with these functions (tests/test_envs_contract.py runs over
     TITLE: str                                    its name for people
     CONTINUOUS: bool                              its actions are a Box; else they are Discrete
     STEP_COST: bool                               every step costs 1 until it is solved; False if it is not there
+    ACTION_NAMES: tuple[str, ...]                 of discrete actions, for people; may be left out
     SETTINGS: dict[str, Setting]                  what `Task.settings` may hold, by name
     tasks() -> list[EnvTask]                      what can be chosen; the paper's first
     make(task) -> gym.Env                         with render_mode "rgb_array"; seeds are given to reset()

@@ -146,6 +146,7 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
 
 
 ACTIONS = states.ACTIONS
+ACTION_NAMES = ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done")
 
 
 def save(env: gym.Env[Any, Any]) -> states.State:
