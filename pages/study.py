@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import streamlit as st
 
-from vlmcar_core import jobs, payments, pipeline, report, runs, study
+from vlmcar_core import jobs, pipeline, report, runs, study
 from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
@@ -56,7 +56,7 @@ def show(session: Session, found: Sequence[Run]) -> None:
     right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
     rows = [
         {
-            "Paid": payments.WAYS[row.pay],
+            "Paid": row.pay,
             "Runs": row.runs,
             "Solved, last evaluations": widgets.rate(row.solved),
             "Learned return an episode": "—" if row.learned_return is None else f"{row.learned_return:.1f}",

@@ -14,7 +14,20 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 PAGES = (
-    *("home", "task", "record", "propose", "candidates", "review", "verify", "examine", "repair", "train", "report"),
+    *(
+        "home",
+        "task",
+        "record",
+        "propose",
+        "candidates",
+        "review",
+        "verify",
+        "examine",
+        "repair",
+        "train",
+        "study",
+        "report",
+    ),
     *("models", "compare"),
 )
 WIDTHS = (1280, 390)
