@@ -73,8 +73,8 @@ def test_what_cannot_be_put_in_is_told(text: str, told: str) -> None:
 
 
 def test_what_has_no_scenes_is_told() -> None:
-    with pytest.raises(BadInput, match="nothing can be put into the layouts of panda-gym"):
-        hard_scenes.hard_scenes(Task("PandaReach-v3", "panda", 0), 0)
+    with pytest.raises(BadInput, match="nothing can be put into the layouts of CLIPort"):
+        hard_scenes.hard_scenes(Task("CLIPort/put-block-in-bowl", "cliport", 0), 0)
     changed = dataclasses.replace(DOOR, settings={"extra": "ball green 3 1"})
     with pytest.raises(BadInput, match="one more object already: ball green 3 1"):
         minigrid.scenes(changed, 0)

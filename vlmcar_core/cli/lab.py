@@ -98,7 +98,7 @@ def near_misses(session: Session, layouts: int, job: Path | None) -> None:
 @click.option("--layouts", type=click.IntRange(1, 1000), default=1, show_default=True, help="On so many layouts.")
 @job_option
 def hard_scenes(session: Session, layouts: int, job: Path | None) -> None:
-    """Record episodes beside a wrong object: another colour, another shape, or in the goal's colour (MiniGrid).
+    """Record episodes beside a wrong object: another colour, another shape, or in the goal's colour.
 
     In one the task is done in spite of it; in the other the wrong thing is done, and the task never. The environment
     itself never shows these layouts: a checker that only they contradict may still be right there.

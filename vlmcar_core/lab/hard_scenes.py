@@ -22,7 +22,7 @@ def hard_scenes(task: Task, seed: int) -> list[Trajectory]:
     """
     family = plugins.load("envs", task.family or "")
     if not hasattr(family, "scenes"):
-        raise BadInput(f"nothing can be put into the layouts of {family.TITLE} yet; MiniGrid's can be changed so")
+        raise BadInput(f"nothing can be put into the layouts of {family.TITLE}; its tasks are not ours to change")
     found = []
     for scene in family.scenes(task, seed):
         for episode in (_solved(scene, seed), _wrong(scene, seed)):

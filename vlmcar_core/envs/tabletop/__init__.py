@@ -7,6 +7,7 @@ point that moves freely, without an arm. Results here are results on this table,
 
 import importlib.util
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Setting, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, chosen
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -34,6 +35,7 @@ SETTINGS = {
     "size": Setting("Height of a view, pixels", 160, 64, 512),
     "ambient": Setting("Light from everywhere", 0.65, 0.0, 1.0, help="1 leaves no shading, 0 none but from the lamp."),
     "shadows": Setting("Shadows", False, help="Several times as slow."),
+    "extra": Setting("One more object", "", help=_extra.HELP.format(example="block red 0.2 -0.1 0.02")),
 }
 
 PAPER = ("put-block-in-bowl", "separating-piles", "packing-box-pairs", "packing-shapes")
@@ -124,6 +126,31 @@ def scene(env: gym.Env[Any, Any]) -> Frame:
     """The table from above, from the side, or both: RGB uint8 (H, W, 3)."""
     frame: Frame = _table(env).scene()
     return frame
+
+
+def scenes(task: Task, seed: int) -> list[Scene]:
+    """The layout of a seed with one more thing each, which leaves it solvable: the wrong one, or a distractor.
+
+    Raises:
+        BadInput: there is one more thing already.
+    """
+    from vlmcar_core.envs.tabletop import beside
+
+    if task.settings.get("extra"):
+        raise BadInput(f"there is one more object already: {task.settings['extra']}")
+    env = make(task)
+    try:
+        env.reset(seed=seed)
+        found = []
+        for what, extra in beside.extras(_table(env), seed):
+            other = beside.with_extra(_table(env), extra)
+            way = beside.wrong(other)
+            other.close()
+            changed = replace(task, settings={**task.settings, "extra": str(extra)})
+            found.append(Scene(f"{what} ({extra.colour} {extra.shape})", changed, tuple(way)))
+        return found
+    finally:
+        env.close()
 
 
 def _table(env: gym.Env[Any, Any]) -> Any:

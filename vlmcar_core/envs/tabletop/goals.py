@@ -79,6 +79,11 @@ class Goal(ABC):
         """What the oracle does now; None where it knows nothing to do."""
 
     @property
+    def taken(self) -> tuple[tuple[float, float, float], ...]:
+        """Discs where things were put: x, y and radius, metres."""
+        return tuple(self._taken)
+
+    @property
     def wanted(self) -> list[Thing]:
         return [thing for thing in self.things if thing.role == "wanted"]
 

@@ -45,10 +45,11 @@ def _steps(env: Tabletop) -> Iterator[NDArray[np.float32]]:
     """Each move of the oracle as steps of the tool: over the thing, down, suck, up, over the place, down, let go."""
     assert env.goal is not None
     while (move := env.goal.next_move()) is not None:
-        yield from _one(env, move)
+        yield from one(env, move)
 
 
-def _one(env: Tabletop, move: Move) -> Iterator[NDArray[np.float32]]:
+def one(env: Tabletop, move: Move) -> Iterator[NDArray[np.float32]]:
+    """One move as steps of the tool; each has to be taken before the next is asked for."""
     yield from _go(env, (*move.pick, CARRY_HEIGHT), False)
     top = _top(env, move)
     yield from _go(env, (*move.pick, top + TOP_CLEAR), False)
@@ -63,7 +64,8 @@ def _one(env: Tabletop, move: Move) -> Iterator[NDArray[np.float32]]:
 def _top(env: Tabletop, move: Move) -> float:
     """The height of the thing that is to be picked, metres."""
     assert env.goal is not None
-    thing = min(env.goal.wanted, key=lambda one: float(np.linalg.norm(env.world.place(one.body)[:2] - move.pick)))
+    things = env.goal.wanted + ([env.extra] if env.extra is not None else [])
+    thing = min(things, key=lambda one: float(np.linalg.norm(env.world.place(one.body)[:2] - move.pick)))
     return float(env.world.place(thing.body)[2] + thing.half[2])
 
 

@@ -7,11 +7,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from vlmcar_core.envs import _extra
 from vlmcar_core.envs._camera import Light
+from vlmcar_core.envs.tabletop import beside
 from vlmcar_core.envs.tabletop.arranging import AlignRope, AssemblingKits
 from vlmcar_core.envs.tabletop.bowls import PutBlockInBowl
 from vlmcar_core.envs.tabletop.building import StackBlockPyramid, TowersOfHanoi
-from vlmcar_core.envs.tabletop.goals import ROLES, Goal, Move
+from vlmcar_core.envs.tabletop.goals import ROLES, Goal, Move, Thing
 from vlmcar_core.envs.tabletop.packing import PackingBoxPairs, PackingShapes
 from vlmcar_core.envs.tabletop.piles import SeparatingPiles
 from vlmcar_core.envs.tabletop.world import DEPTH, WIDTH, World
@@ -73,12 +75,20 @@ class Tabletop(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.world = World(views, settings["size"], Light(settings["shadows"], settings["ambient"]))
         self.action_space = spaces.Box(-1.0, 1.0, (4 if self.stepping else 5,), np.float32)
         self.observation_space = spaces.Box(-np.inf, np.inf, (SLOTS * PER_SLOT + 4,), np.float32)
+        self._wanted_extra = _extra.read(settings["extra"], beside.SHAPES, beside.COLOURS)
+        self.extra: Thing | None = None
+        """One more thing, which is not the task's."""
         self.goal: Goal | None = None
         self.seed: int | None = None
         """Of the last reset."""
         self.taken = 0
         self._score = 0.0
         self._twin: Tabletop | None = None
+
+    @property
+    def extra_shape(self) -> str:
+        """Of the one more thing; empty where there is none."""
+        return self._wanted_extra.shape if self._wanted_extra is not None else ""
 
     @property
     def limit(self) -> int:
@@ -97,6 +107,7 @@ class Tabletop(gym.Env[NDArray[np.float32], NDArray[np.float32]]):
             np.random.default_rng([0, self.seed if wish < 0 else wish]),
             np.random.default_rng([1, self.seed]),
         )
+        self.extra = beside.put(self.world, self.goal, self._wanted_extra) if self._wanted_extra is not None else None
         self.world.settle()
         self.taken, self._score = 0, self.goal.score()
         if self.stepping:
