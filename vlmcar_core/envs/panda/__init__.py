@@ -7,6 +7,7 @@ shape of its own. `simulation` says what else differs from the stock environment
 
 import importlib.util
 import platform
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Setting, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, chosen
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -40,6 +41,7 @@ SETTINGS = {
         choices=("low-polygon", "stock meshes", "hidden"),
         help="The stock meshes look real and take some twenty times as long; hidden, only the fingers are drawn.",
     ),
+    "extra": Setting("One more object", "", help=_extra.HELP.format(example="cube red 0.1 -0.1 0.02")),
 }
 
 KINDS = ("Reach", "Push", "PickAndPlace", "Slide", "Stack", "Flip")
@@ -121,6 +123,36 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
     from vlmcar_core.envs.panda.simulation import panda_of
 
     return panda_of(env).facts()
+
+
+def scenes(task: Task, seed: int) -> list[Scene]:
+    """The layout of a seed with one more thing each, which leaves it solvable: the wrong one, or a distractor.
+
+    None where the scripted expert does not solve the layout, or there is no expert.
+
+    Raises:
+        BadInput: there is one more thing already, or each face of the task's own has another colour (Flip).
+    """
+    from vlmcar_core.envs.panda import beside
+    from vlmcar_core.envs.panda.simulation import panda_of
+
+    if task.settings.get("extra"):
+        raise BadInput(f"there is one more object already: {task.settings['extra']}")
+    if kind_of(task.env_id or "") == "Flip":
+        raise BadInput("each face of Flip's cube has a colour of its own, so there is no wrong one to put beside it")
+    env = make(task)
+    try:
+        env.reset(seed=seed)
+        panda, found = panda_of(env), []
+        for what, extra in beside.extras(panda, seed):
+            other = beside.with_extra(panda, extra)
+            way = beside.wrong(other)
+            other.close()
+            changed = replace(task, settings={**task.settings, "extra": str(extra)})
+            found.append(Scene(f"{what} ({extra.colour} {extra.shape})", changed, tuple(way)))
+        return found
+    finally:
+        env.close()
 
 
 def versions() -> dict[str, str]:

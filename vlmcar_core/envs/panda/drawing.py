@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vlmcar_core.envs import _camera
 from vlmcar_core.envs._bullet import pybullet, quietly
 from vlmcar_core.envs._camera import Light, View
-from vlmcar_core.envs.panda import shapes
+from vlmcar_core.envs.panda import beside, shapes
 from vlmcar_core.envs.panda.shapes import Colour
 from vlmcar_core.types import Frame
 
@@ -146,6 +146,8 @@ class Drawing:
         for name in (*OBJECTS, *TARGETS):
             if name in panda.stock.sim._bodies_idx:
                 self._bodies[name] = self._thing(name, panda)
+        if panda.extra is not None:
+            self._bodies[beside.NAME] = beside.drawn(self._client, panda.extra)
         if self._arm_as == "stock meshes":
             self._stock_arm = self._load_arm()
             return

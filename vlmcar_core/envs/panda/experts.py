@@ -136,7 +136,7 @@ def _slide(panda: Panda) -> list[NDArray[np.float32]]:
     for pace in HIT_PACES:
         aim = 0.0
         for _ in range(HIT_TRIES):
-            found, twin = _try(panda, partial(_hit, aim=aim), pace)
+            found, twin = _try(panda, partial(hit, aim=aim), pace)
             if found:
                 return found
             went = twin.place("object") - puck
@@ -149,7 +149,7 @@ def _between(one: Vector, other: Vector) -> float:
     return float(np.angle(complex(*one[:2]) / complex(*other[:2]))) if np.any(one[:2]) else 0.0
 
 
-def _hit(panda: Panda, pace: float, aim: float) -> Iterator[Wish]:
+def hit(panda: Panda, pace: float, aim: float) -> Iterator[Wish]:
     """Hit the puck, so many radians to the left of its target, and let it slide."""
     puck = panda.place("object")
     to_goal = panda.goal - puck

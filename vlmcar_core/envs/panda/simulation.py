@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vlmcar_core.envs import _extra
 from vlmcar_core.envs._bullet import quietly
-from vlmcar_core.envs.panda import kind_of
+from vlmcar_core.envs.panda import beside, kind_of
 from vlmcar_core.envs.panda.drawing import Drawing
 from vlmcar_core.types import Frame
 
@@ -64,6 +65,10 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
         self.starts_solved = False
         """The last reset was to a state that counts as success."""
         self._first: dict[str, NDArray[np.float64]] = {}
+        self.extra = _extra.read(settings["extra"], beside.SHAPES, beside.COLOURS)
+        """One more thing, which is not the task's."""
+        if self.extra is not None:
+            beside.create(self, self.extra)
         self.client.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
 
     @property
@@ -103,6 +108,8 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
         seen, info = self.env.reset(seed=seed, options=options)
         if self.kind == "Flip":
             seen = self._draw_goal()
+        if self.extra is not None:
+            beside.put(self, self.extra)
         self._first = {name: self.place(name) for name in self.objects}
         self.starts_solved = bool(self.stock.task.is_success(self.stock.task.get_achieved_goal(), self.goal))
         info["is_success"] = np.array(self.starts_solved)
@@ -114,13 +121,14 @@ class Panda(gym.Wrapper[Any, Any, Any, Any]):
 
     def _forget(self) -> None:
         """Bring the engine to a state that does not depend on what was before."""
-        for number, name in enumerate(self.objects):
+        free = (*self.objects, beside.NAME) if self.extra is not None else self.objects
+        for number, name in enumerate(free):
             self.stock.sim.set_base_pose(
                 name, np.array([AWAY * (number + 1), AWAY, AWAY]), np.array([0.0, 0.0, 0.0, 1.0])
             )
         self.stock.robot.reset()
         self.client.stepSimulation()
-        for name in self.objects:
+        for name in free:
             self.client.resetBaseVelocity(self.stock.sim._bodies_idx[name], [0, 0, 0], [0, 0, 0])
 
     def _draw_goal(self) -> Any:
