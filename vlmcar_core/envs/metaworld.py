@@ -11,6 +11,7 @@ import platform
 import sys
 import warnings
 from ctypes.util import find_library
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -23,7 +24,8 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Setting, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _decoy, _extra, chosen
+from vlmcar_core.envs._extra import Extra
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -110,6 +112,9 @@ SETTINGS = {
     "size": Setting("Width and height of a frame, in pixels", 192, 32, LARGEST),
     "shadows": Setting("Draw shadows", False, help="A frame takes about three times as long."),
     "dense_reward": Setting("Pay the suite's own dense reward", False, help="Otherwise: 1 at success, else 0."),
+    "extra": Setting(
+        "One more object", "", help=_extra.HELP.format(example="cube red 0.1 0.6 0.02") + " Nothing can touch it."
+    ),
 }
 
 MISSING = 'cannot be made: Meta-World is not installed; pip install "metaworld==3.1.1"'
@@ -173,7 +178,8 @@ class SeededTask(gym.Wrapper[NDArray[np.float64], Action, NDArray[np.float64], A
     info: dict[str, Any]
     """What the suite itself says about the state now."""
 
-    def __init__(self, name: str, camera: str, size: int, shadows: bool, dense_reward: bool) -> None:
+    def __init__(self, name: str, camera: str, size: int, shadows: bool, dense_reward: bool, extra: str) -> None:
+        self.extra = _extra.read(extra, _decoy.SHAPES, _decoy.COLOURS)
         kind = import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS[name]
         suite = kind(render_mode="rgb_array", width=size, height=size)
         suite.model.light_castshadow[:] = shadows
@@ -201,6 +207,8 @@ class SeededTask(gym.Wrapper[NDArray[np.float64], Action, NDArray[np.float64], A
         self.seed = int(self._suite.np_random.integers(2**31)) if seed is None else seed
         self._suite.np_random, _ = seeding.np_random(self.seed)
         observation, _ = self._suite.reset()
+        if self.extra is not None:
+            _decoy.check(self.extra, observation)
         import_module("mujoco").mj_kinematics(self._suite.model, self._suite.data)  # or the old goal would be drawn
         _, self.info = self._suite.evaluate_state(observation, np.zeros(4, np.float32))
         return observation, self.info
@@ -215,7 +223,7 @@ class SeededTask(gym.Wrapper[NDArray[np.float64], Action, NDArray[np.float64], A
         """RGB uint8 (size, size, 3); the suite's corner cameras hang upside down, and are turned here."""
         if self._canvas is None:
             self._canvas = Canvas(self._suite.model, self._size)
-        frame = self._canvas.draw(self._suite.data, self._camera)
+        frame = self._canvas.draw(self._suite.data, self._camera, self.extra)
         return np.ascontiguousarray(frame[::-1, ::-1] if self._camera.startswith("corner") else frame)
 
     def close(self) -> None:
@@ -243,12 +251,14 @@ class Canvas:
         self._scene = self._mujoco.MjvScene(model, maxgeom=1000)
         self._drawing = self._mujoco.MjrContext(model, self._mujoco.mjtFontScale.mjFONTSCALE_100)
 
-    def draw(self, data: Any, camera_name: str) -> Frame:
+    def draw(self, data: Any, camera_name: str, extra: Extra | None = None) -> Frame:
         mujoco, model = self._mujoco, self._model
         camera = mujoco.MjvCamera()
         camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, model.camera(camera_name).id
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(model, data, mujoco.MjvOption(), None, camera, everything, self._scene)
+        if extra is not None:
+            _decoy.draw(mujoco, self._scene, extra)
         whole, frame = mujoco.MjrRect(0, 0, self._size, self._size), np.empty((self._size, self._size, 3), np.uint8)
         self._use_context()
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._drawing)
@@ -313,6 +323,42 @@ def _follow_policy(name: str, seed: int) -> list[Action] | None:
             observation, _, success, truncated, _ = twin.step(actions[-1])
     twin.close()
     return actions if success else None
+
+
+def scenes(task: Task, seed: int) -> list[Scene]:
+    """The layout of a seed with a decoy each: drawn, but nothing can touch it, so the task stays what it is.
+
+    What is done wrong is to go to the decoy and to close the hand there.
+
+    Raises:
+        BadInput: there is a decoy already.
+    """
+    if task.settings.get("extra"):
+        raise BadInput(f"there is one more object already: {task.settings['extra']}")
+    env = _task(make(task))
+    try:
+        observation, _ = env.reset(seed=seed)
+        suite, found = env._suite, []
+        for what, extra in _decoy.extras(suite.model, suite.data, observation, seed):
+            changed = replace(task, settings={**task.settings, "extra": str(extra)})
+            found.append(Scene(f"{what} ({extra.colour} {extra.shape})", changed, tuple(_go_to(env, extra, seed))))
+        return found
+    finally:
+        env.close()
+
+
+def _go_to(env: SeededTask, extra: Extra, seed: int) -> list[Action]:
+    """To a decoy, and close the hand; nothing where that solves the task."""
+    observation, _ = env.reset(seed=seed)
+    place, taken, closing = np.array(extra.at), list[Action](), 0
+    while closing < _decoy.CLOSING and len(taken) < _decoy.STEPS:
+        near = _decoy.at_it(place, observation[:3])
+        closing += near
+        taken.append(_decoy.towards(place, observation[:3], near))
+        observation, _, success, truncated, _ = env.step(taken[-1])
+        if success or truncated:
+            return []
+    return taken
 
 
 def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:
