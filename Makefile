@@ -23,6 +23,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python scripts/bench_sandbox.py
 	$(BIN)/python scripts/panda_render_cost.py
 	$(BIN)/python scripts/bench_verify.py
+	$(BIN)/python scripts/bench_training.py
 
 # torch first and pinned: a plain install may otherwise bring another build of it.
 $(VENV)/.installed: $(FILES)

@@ -42,14 +42,28 @@ class Judge:
         """Checker key to what went wrong with it last, said once each; a disabled one stays that."""
 
     def ask(
-        self, checker: Checker, initial: Frame, initial_digest: bytes, frame: Frame, frame_digest: bytes
+        self,
+        checker: Checker,
+        initial: Frame,
+        initial_digest: bytes,
+        frame: Frame | Callable[[], Frame],
+        frame_digest: bytes,
     ) -> Outcome:
-        """What a checker says; digests are `digest` of the frames."""
+        """What a checker says.
+
+        Args:
+            checker: which.
+            initial: the episode's first frame.
+            initial_digest: `digest` of it, or another key that only equal frames have.
+            frame: the one to look at, or what draws it: that is called only where no answer is remembered.
+            frame_digest: as `initial_digest`.
+        """
         key = (checker.digest, initial_digest, frame_digest)
         self.asked += 1
         outcome = self._answers.get(key)
         if outcome is None:
-            outcome = self._process.run(checker.key, initial, frame[None])[0]
+            shown = frame() if callable(frame) else frame
+            outcome = self._process.run(checker.key, initial, shown[None])[0]
             if outcome.kind not in PASSING:
                 self._answers[key] = outcome
             if len(self._answers) > self._size:
@@ -121,6 +135,8 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         scene: from the environment to its full frame, uint8 (H, W, 3); `env.render()` if None.
         payment: how completions become a reward. Beside an environment that takes 1 a step for up to 50 steps
             (panda-gym), a scale of 1 is hardly felt; beside one that pays up to 1 at the end (MiniGrid) it is a match.
+        frame_key: from the environment to a key of its frame that only equal frames have, or None; with it a frame is
+            drawn only where a checker has to look at it.
         succeeded: from an episode's environment rewards, float64 (T,), and whether it terminated, to whether it is
             solved; "potential" needs it.
 
@@ -137,6 +153,7 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         scene: Callable[[gym.Env[Any, Any]], Frame] | None = None,
         payment: Payment | None = None,
         succeeded: Callable[[NDArray[np.float64], bool], bool] | None = None,
+        frame_key: Callable[[gym.Env[Any, Any]], bytes | None] | None = None,
     ) -> None:
         super().__init__(env)
         payment = payment or Payment()
@@ -151,6 +168,7 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._stream = self._judge.stream()
         self._env_reward = env_reward
         self._scene = scene or _rendered
+        self._frame_key = frame_key or (lambda _env: None)
         self._account = Account(payment, [checker.key for checker in self._checkers])
         self._initial: Frame | None = None
         self._initial_digest = b""
@@ -159,9 +177,9 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         observation, info = self.env.reset(seed=seed, options=options)
         self._env_rewards = []
         self._initial = np.array(self._scene(self.env))
-        self._initial_digest = digest(self._initial)
+        self._initial_digest = self._frame_key(self.env) or digest(self._initial)
         faults: dict[str, str] = {}
-        self._account.begin(self._look(self._initial, faults, begins=True))
+        self._account.begin(self._look(faults, begins=True))
         return observation, {**info, "vlmcar": self._info(0.0, Paid({}, []), faults)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -170,7 +188,7 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         faults: dict[str, str] = {}
         if self._initial is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        look = self._look(self._scene(self.env), faults) if self._account.looks else None
+        look = self._look(faults) if self._account.looks else None
         paid = self._account.step(look, self._solved(env_reward, terminated))
         told = self._info(env_reward, paid, faults)
         total = told["reward"] + (env_reward if self._env_reward else 0.0)
@@ -188,23 +206,29 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._env_rewards.append(env_reward)
         return bool(self._succeeded(np.array(self._env_rewards), True)) if terminated else None
 
-    def _look(self, frame: Frame, faults: dict[str, str], begins: bool = False) -> Look:
-        """What checkers say of this frame; what goes wrong is added to `faults`."""
+    def _look(self, faults: dict[str, str], begins: bool = False) -> Look:
+        """What checkers say of the frame now; what goes wrong is added to `faults`."""
         assert self._initial is not None
-        initial, frame_digest = self._initial, digest(frame)
+        initial = self._initial
+        drawn = [initial] if begins else []
+
+        def frame() -> Frame:
+            if not drawn:
+                drawn.append(self._scene(self.env))
+            return drawn[0]
+
+        key = (self._initial_digest if begins else self._frame_key(self.env)) or digest(frame())
 
         # A program in the released style has to see every frame, also before its turn has come.
         followed = {
-            index: self._judge.follow(self._checkers[index], initial, frame, self._stream, begins)
+            index: self._judge.follow(self._checkers[index], initial, frame(), self._stream, begins)
             for index in self._in_order
             if begins or self._account.asks_all or index >= self._account.completed
         }
 
         def value(index: int) -> float | None:
             checker = self._checkers[index]
-            outcome = followed.get(index) or self._judge.ask(
-                checker, initial, self._initial_digest, frame, frame_digest
-            )
+            outcome = followed.get(index) or self._judge.ask(checker, initial, self._initial_digest, frame, key)
             if outcome.kind != "ok":
                 faults[checker.key] = f"{outcome.kind}: {outcome.message}"
             return outcome.value if outcome.kind == "ok" else None

@@ -103,7 +103,8 @@ def _training_env(
     env: gym.Env[Any, Any] = family.make(task)
     if proposal is not None:
         payment = config.payment(_discount(config))
-        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, family.succeeded)
+        key = getattr(family, "frame_key", None)
+        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, family.succeeded, key)
     seen = family.goal_view(env) if view == "goal" else family.policy_view(env)
     return EpisodeRecord(seen, family.succeeded)
 

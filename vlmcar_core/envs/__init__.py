@@ -31,6 +31,10 @@ and, where what can be reached from a state can be looked at exhaustively:
     restore(env, state)                           go back to it, with all steps left
     step(env, action) -> (reward, terminated)     one action from there
 
+and, where a frame need not be drawn to be known again:
+
+    frame_key(env) -> bytes | None                equal only where `scene` is; None where that must be drawn
+
 and, where an object can be put beside the task's own:
 
     scenes(task, seed) -> list[Scene]             the layout of a seed, changed in one thing each

@@ -14,7 +14,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from vlmcar_core.envs import EnvTask, Scene, Setting, chosen
-from vlmcar_core.envs.minigrid import planner, states
+from vlmcar_core.envs.minigrid import planner, quick, states
 from vlmcar_core.envs.minigrid import scenes as scenes_of
 from vlmcar_core.envs.minigrid.observation import OneHotView
 from vlmcar_core.envs.minigrid.truth import facts as facts_of
@@ -110,6 +110,7 @@ def make(task: Task) -> gym.Env[Any, Any]:
         del wanted["max_steps"]
     try:
         env = gym.make(task.env_id, render_mode="rgb_array", disable_env_checker=True, **wanted)
+        quick.quicken(_grid(env))
         return scenes_of.WithExtra(env, put) if put is not None else env
     except (gym_error.Error, OSError, TypeError, AssertionError) as error:
         raise BadInput(f"{task.env_id} cannot be made with settings {dict(task.settings)}: {error}") from error
@@ -200,6 +201,12 @@ def scene(env: gym.Env[Any, Any]) -> Frame:
     """The full render: RGB uint8 (H, W, 3), as `env.render()` gives it."""
     grid = _grid(env)
     return np.asarray(grid.get_frame(grid.highlight, grid.tile_size), dtype=np.uint8)
+
+
+def frame_key(env: gym.Env[Any, Any]) -> bytes | None:
+    """Short, and equal only where `scene` is; None where that would have to be drawn to be known."""
+    grid = _grid(env)
+    return grid.frame_key(grid.highlight, grid.tile_size) if isinstance(grid, quick.Quick) else None
 
 
 def _grid(env: gym.Env[Any, Any]) -> MiniGridEnv:
