@@ -29,14 +29,13 @@ def start(session: Session) -> None:
             st.rerun()
 
 
-def of_the_study(session: Session) -> list[Run]:
-    found = runs.runs(session).items
+def of_the_study(found: Sequence[Run]) -> list[Run]:
     return [run for run in found if run.config.reward == "dense" and run.config.pay in study.WAYS]
 
 
 @st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))
 def live(session: Session) -> None:
-    found = of_the_study(session)
+    found = of_the_study(runs.runs(session).items)
     show(session, found)
     if not any(run.job.running for run in found):
         st.rerun()
@@ -95,12 +94,14 @@ st.caption(
 if session.task.env_id is None:
     st.info("This session has two frames and no environment, so there is nothing to train in.")
     st.stop()
-if not session.proposals().items:
+proposals, listing = session.proposals(), runs.runs(session)
+widgets.problems([*proposals.problems, *listing.problems])
+if not proposals.items:
     st.info("Nothing is proposed yet.")
     widgets.next_page("propose", "Propose sub-tasks and checkers")
     st.stop()
 start(session)
-found = of_the_study(session)
+found = of_the_study(listing.items)
 if not found:
     st.info("No run yet. A DoorKey-5x5 shows it best: there, picking the key up and dropping it is what is farmed.")
     st.stop()

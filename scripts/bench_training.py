@@ -21,6 +21,7 @@ from vlmcar_core import pipeline, plugins
 from vlmcar_core.episodes import EpisodeRecord
 from vlmcar_core.reward import CheckerReward, Judge
 from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.training import Training
 from vlmcar_core.types import Proposal, Recording
 
 minigrid = plugins.load("envs", "minigrid")
@@ -31,7 +32,7 @@ def seconds(make_env: MakeEnv, steps: int) -> float:
     """Of one training."""
     with tempfile.TemporaryDirectory(prefix="vlmcar-bench-") as folder:
         began = time.perf_counter()
-        plugins.load("trainers", "ppo").learn(make_env, steps, 0, {}, lambda *_: None, Path(folder) / "model.zip")
+        plugins.load("trainers", "ppo").learn(Training(make_env, steps, 0, Path(folder) / "model.zip"))
         return time.perf_counter() - began
 
 

@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from vlmcar_core import plugins, runs
 from vlmcar_core.train import EpisodeRecord
 from vlmcar_core.trainers import _off_policy
+from vlmcar_core.training import Stretch, Training
 
 LENGTH = 10
 LEARNED = 5.0
@@ -90,15 +91,15 @@ def test_a_policy_learned_with_goals_acts_on_flat_observations(trainer: str, tmp
     views: list[str] = []
     acts: list[Any] = []
 
-    def make(view: str = "policy") -> gym.Env[Any, Any]:
+    def make(view: str) -> gym.Env[Any, Any]:
         views.append(view)
         return EpisodeRecord(Line(), lambda _rewards, terminated: bool(terminated))
 
-    def watch(steps: int, records: list[dict[str, Any]], act: Any, save: Any) -> None:
-        acts.append(act)
+    def watch(stretch: Stretch) -> None:
+        acts.append(stretch.act)
 
     settings = {"hindsight_goals": 4, "learning_starts": 20, "net_width": 8, "buffer_size": 1000, "batch_size": 16}
-    plugins.load("trainers", trainer).learn(make, 200, 0, settings, watch, tmp_path / runs.MODEL)
+    plugins.load("trainers", trainer).learn(Training(make, 200, 0, tmp_path / runs.MODEL, settings, watch))
     assert views == ["goal"]
     line = Line()
     seen = np.stack([spaces.flatten(line.observation_space, line.reset(seed=seed)[0]) for seed in range(5)])

@@ -20,6 +20,7 @@ from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.train import EpisodeRecord, evaluate, train, watch
+from vlmcar_core.training import Stretch, Training
 from vlmcar_core.types import Task
 
 TASK = Task("MiniGrid-Empty-5x5-v0", "minigrid", settings={"tile_size": 8})
@@ -72,10 +73,10 @@ def learn(folder: Path, steps: int, **others: Any) -> tuple[list[dict[str, Any]]
     records: list[dict[str, Any]] = []
     chosen = {**TINY, **others}
 
-    def collect(_steps: int, ended: list[dict[str, Any]], _act: Any, _save: Any) -> None:
-        records.extend(ended)
+    def collect(stretch: Stretch) -> None:
+        records.extend(stretch.records)
 
-    ppo.learn(lambda: EpisodeRecord(Guess(), paid), steps, 0, chosen, collect, folder / runs.MODEL)
+    ppo.learn(Training(lambda _view: EpisodeRecord(Guess(), paid), steps, 0, folder / runs.MODEL, chosen, collect))
     return records, ppo.load(folder / runs.MODEL)
 
 
@@ -273,7 +274,7 @@ def test_lines_that_are_no_rows_are_left_out(tmp_path: Path, line: str) -> None:
         with (tmp_path / name).open("a") as file:
             file.write(line + "\n")
         runs.append(tmp_path, name, ROWS[1])
-        assert read(tmp_path) == ROWS[:2]
+        assert [{name: row[name] for name in ROWS[0]} for row in read(tmp_path)] == ROWS[:2]
         assert runs.summary(read(tmp_path)).episodes == 4
 
 

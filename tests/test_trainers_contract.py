@@ -13,6 +13,7 @@ from vlmcar_core import plugins, runs
 from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.train import EpisodeRecord
 from vlmcar_core.trainers import _defaults
+from vlmcar_core.training import Stretch, Training
 
 STEPS = 600
 SHORT = {
@@ -71,11 +72,11 @@ class Told:
         self.records: list[dict[str, Any]] = []
         self.actions: Any = None
 
-    def watch(self, steps: int, records: list[dict[str, Any]], act: Any, save: Any) -> None:
-        self.steps.append(steps)
-        self.records += records
-        self.actions = act(np.eye(LENGTH + 1, dtype=np.float32))
-        save()
+    def watch(self, stretch: Stretch) -> None:
+        self.steps.append(stretch.steps)
+        self.records += stretch.records
+        self.actions = stretch.act(np.eye(LENGTH + 1, dtype=np.float32))
+        stretch.save()
 
     def tick(self, steps: int) -> None:
         self.ticks.append(steps)
@@ -89,9 +90,9 @@ def trainer(request: pytest.FixtureRequest) -> str:
 
 
 def learn(trainer: str, path: Path, told: Told, **chosen: Any) -> None:
-    plugins.load("trainers", trainer).learn(
-        lambda: walk(trainer), STEPS, 0, {**settings_of(trainer), **chosen}, told.watch, path, told.tick
-    )
+    settings = {**settings_of(trainer), **chosen}
+    asked = Training(lambda _view: walk(trainer), STEPS, 0, path, settings, told.watch, told.tick)
+    plugins.load("trainers", trainer).learn(asked)
 
 
 def test_it_tells_steps_that_grow_to_the_end_and_every_episode_once(trainer: str, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_ppo_setting_out_of_range_is_refused_with_its_name_and_value(name: str
 def test_one_that_takes_continuous_actions_only_says_so(trainer: str, tmp_path: Path) -> None:
     make = plugins.load("trainers", trainer).learn
     with pytest.raises(BadInput, match=r"continuous actions only.*Discrete\(2\).*try ppo"):
-        make(lambda: Walk(continuous=False), STEPS, 0, settings_of(trainer), Told().watch, tmp_path / runs.MODEL)
+        make(Training(lambda _view: Walk(continuous=False), STEPS, 0, tmp_path / runs.MODEL, settings_of(trainer)))
 
 
 def test_every_trainer_has_defaults_and_they_are_allowed(trainer: str) -> None:

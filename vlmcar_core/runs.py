@@ -186,9 +186,14 @@ class Evaluated:
     successes: int
     mean_length: float | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.successes <= self.episodes:
+            raise ValueError(f"{self.successes} successes in {self.episodes} episodes are none")
+
 
 def _rows(path: Path, kind: type[Progressed] | type[Evaluated]) -> list[dict[str, Any]]:
-    """Every whole row; one that is half written, as after a kill, or holds something else, is left out."""
+    """Every whole row, with what it does not tell filled in; one that is half written, as after a kill, or holds
+    something else, is left out."""
     try:
         lines = files.read_bytes(path, ROWS_LIMIT_BYTES).splitlines()
     except FileNotFoundError:
@@ -198,10 +203,10 @@ def _rows(path: Path, kind: type[Progressed] | type[Evaluated]) -> list[dict[str
     for line in lines[-ROWS_MAX:]:
         try:
             row = strict.loads(line)
-            strict.build(kind, {name: row[name] for name in known & set(row)})
+            built = strict.build(kind, {name: row[name] for name in known & set(row)})
         except (ValueError, TypeError):
             continue
-        found.append(row)
+        found.append({**row, **asdict(built)})
     return found
 
 

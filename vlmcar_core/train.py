@@ -20,6 +20,7 @@ from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
 from vlmcar_core.trainers import _defaults
+from vlmcar_core.training import Stretch, Training
 from vlmcar_core.types import Progress, Proposal, Task
 
 WINDOW = 100
@@ -55,15 +56,16 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop")
     log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress, judge.faults)
     try:
-        plugins.load("trainers", config.trainer).learn(
-            lambda view="policy": _training_env(family, task, proposal, judge, config, view),
-            config.steps,
-            config.seed,
-            config.settings,
-            log.after_stretch,
-            folder / runs.MODEL,
-            log.tick,
+        asked = Training(
+            make_env=lambda view: _training_env(family, task, proposal, judge, config, view),
+            steps=config.steps,
+            seed=config.seed,
+            settings=config.settings,
+            watch=log.after_stretch,
+            tick=log.tick,
+            save_to=folder / runs.MODEL,
         )
+        plugins.load("trainers", config.trainer).learn(asked)
     finally:
         judge.close()
     found = runs.summary(runs.read_evaluations(folder))
@@ -96,7 +98,7 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
 
 
 def _training_env(
-    family: ModuleType, task: Task, proposal: Proposal | None, judge: Judge, config: RunConfig, view: str = "policy"
+    family: ModuleType, task: Task, proposal: Proposal | None, judge: Judge, config: RunConfig, view: str
 ) -> gym.Env[Any, Any]:
     if view == "goal":
         _check_hindsight(family, config)
@@ -155,15 +157,10 @@ class _Log:
         self._told = time.monotonic()
         self._progress(steps, self._config.steps, self._said)
 
-    def after_stretch(
-        self,
-        steps: int,
-        records: list[dict[str, Any]],
-        act: Callable[[NDArray[np.float32]], NDArray[Any]],
-        save: Callable[[], None],
-    ) -> None:
-        self._recent.extend(records)
-        self._episodes += len(records)
+    def after_stretch(self, stretch: Stretch) -> None:
+        steps = stretch.steps
+        self._recent.extend(stretch.records)
+        self._episodes += len(stretch.records)
         row = self._row(steps)
         runs.append(self._folder, runs.PROGRESS, row)
         rate = row["success_rate"]
@@ -173,10 +170,10 @@ class _Log:
         due = min(self._config.evaluations, steps * self._config.evaluations // self._config.steps)
         if due > self._evaluated:
             self._evaluated = due
-            save()
+            stretch.save()
             last = self._config.steps - 1
             found = evaluate(
-                self._family, self._task, act, self._config.eval_episodes, lambda: self.tick(min(steps, last))
+                self._family, self._task, stretch.act, self._config.eval_episodes, lambda: self.tick(min(steps, last))
             )
             runs.append(self._folder, runs.EVALUATION, {"steps": steps, **found})
 

@@ -23,6 +23,7 @@ from vlmcar_core.lab.reachable import WHOLE
 from vlmcar_core.lab.truth import EARLY
 from vlmcar_core.reward import CheckerReward, Judge, digest
 from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.training import Training
 from vlmcar_core.types import Count, Proposal, Task
 from vlmcar_core.verdicts import interval
 
@@ -397,16 +398,15 @@ def _ppo(
     trainer = plugins.load("trainers", "ppo")
     rest = _cycle(seeds)
 
-    def make_env(_view: str = "policy") -> gym.Env[Any, Any]:
+    def make_env(_view: str) -> gym.Env[Any, Any]:
         one = player(lambda played: hunted.add(played, counted=False))
         one.seeds = rest
         return EpisodeRecord(family.policy_view(one), family.succeeded)
 
     with tempfile.TemporaryDirectory(prefix="vlmcar-attack-") as folder:
         path = Path(folder) / "model.zip"
-        trainer.learn(
-            make_env, budget, 0, settings, lambda *_: None, path, lambda steps: told(min(steps, budget), budget)
-        )
+        asked = Training(make_env, budget, 0, path, settings, tick=lambda steps: told(min(steps, budget), budget))
+        trainer.learn(asked)
         act = trainer.load(path)
     one = player(hunted.add)
     one.seeds = _cycle(seeds)

@@ -12,11 +12,10 @@ A checker that looks at the goal's mark ("the cube is on the yellow disc") is th
 for a moment that did happen; it is paid once an episode at most, so no policy can live on it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -32,13 +31,11 @@ from vlmcar_core import policies
 from vlmcar_core.errors import BadInput
 from vlmcar_core.policies import Act
 from vlmcar_core.trainers import _defaults, _networks
+from vlmcar_core.training import Stretch, Training
 
 STRETCHES = 200
 STRETCH_STEPS = 100
 """A run is told about in so many stretches, none shorter than this."""
-
-Watch = Callable[[int, list[dict[str, Any]], Act, Callable[[], None]], None]
-Tick = Callable[[int], None]
 
 
 class PaidHindsight(HerReplayBuffer):
@@ -60,22 +57,13 @@ class PaidHindsight(HerReplayBuffer):
         return samples._replace(rewards=samples.rewards + learned)
 
 
-def learn(
-    algorithm: Callable[..., OffPolicyAlgorithm],
-    make_env: Callable[..., gym.Env[Any, Any]],
-    steps: int,
-    seed: int,
-    settings: Mapping[str, Any],
-    watch: Watch,
-    save_to: Path,
-    tick: Tick,
-) -> None:
-    """Train; see `trainers` for the arguments."""
-    chosen = _defaults.merged(_defaults.SAC, settings)
+def learn(algorithm: Callable[..., OffPolicyAlgorithm], training: Training) -> None:
+    """Train with SAC, or what shares its settings."""
+    chosen = _defaults.merged(_defaults.SAC, training.settings)
     torch.set_num_threads(1)
     goals = chosen.pop("hindsight_goals")
     width = chosen.pop("net_width")
-    envs = DummyVecEnv([lambda: make_env("goal") if goals else make_env()])
+    envs = DummyVecEnv([lambda: training.make_env("goal" if goals else "policy")])
     if not isinstance(envs.action_space, spaces.Box):
         envs.close()
         found = envs.action_space
@@ -84,15 +72,15 @@ def learn(
         chosen |= _hindsight(goals, envs, chosen["learning_starts"])
     policy = "MultiInputPolicy" if goals else "MlpPolicy"
     model = algorithm(
-        policy, envs, seed=seed, device="cpu", verbose=0, policy_kwargs={"net_arch": [width, width]}, **chosen
+        policy, envs, seed=training.seed, device="cpu", verbose=0, policy_kwargs={"net_arch": [width, width]}, **chosen
     )
     model.set_logger(Logger(None, []))  # its own would leave an empty folder behind for every run
-    watcher = _Watcher(watch, tick, save_to, max(STRETCH_STEPS, steps // STRETCHES))
+    watcher = _Watcher(training)
     try:
-        model.learn(steps, callback=watcher)
+        model.learn(training.steps, callback=watcher)
         watcher.tell()
     finally:
-        _save(model, save_to)
+        _save(model, training.save_to)
         envs.close()
 
 
@@ -137,15 +125,16 @@ def _save(model: OffPolicyAlgorithm, path: Path) -> None:
 class _Watcher(BaseCallback):
     """Collects ended episodes and hands them over after each stretch."""
 
-    def __init__(self, watch: Watch, tick: Tick, save_to: Path, stretch: int) -> None:
+    def __init__(self, training: Training) -> None:
         super().__init__()
-        self._watch, self._tick, self._save_to, self._stretch = watch, tick, save_to, stretch
+        self._training = training
+        self._stretch = max(STRETCH_STEPS, training.steps // STRETCHES)
         self._records: list[dict[str, Any]] = []
         self._told = 0
 
     def _on_step(self) -> bool:
         self._records += [info["episode_record"] for info in self.locals["infos"] if "episode_record" in info]
-        self._tick(self.num_timesteps)
+        self._training.tick(self.num_timesteps)
         if self.num_timesteps - self._told >= self._stretch:
             self.tell()
         return True
@@ -156,5 +145,5 @@ class _Watcher(BaseCallback):
         self._told = self.num_timesteps
         records, self._records = self._records, []
         assert isinstance(self.model, OffPolicyAlgorithm)
-        model = self.model
-        self._watch(self.num_timesteps, records, _act(model), lambda: _save(model, self._save_to))
+        model, path = self.model, self._training.save_to
+        self._training.watch(Stretch(self.num_timesteps, records, _act(model), lambda: _save(model, path)))

@@ -1,34 +1,24 @@
 """SAC (Haarnoja et al. 2018), Stable-Baselines3's, with goals changed in hindsight where there are goals."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from stable_baselines3 import SAC
 
 from vlmcar_core.policies import Act
 from vlmcar_core.trainers import _defaults, _off_policy
-from vlmcar_core.trainers._off_policy import Tick, Watch
+from vlmcar_core.training import Training
 
 TITLE = "SAC"
 DEFAULTS = _defaults.SAC
 
 
-def learn(
-    make_env: Callable[..., Any],
-    steps: int,
-    seed: int,
-    settings: Mapping[str, Any],
-    watch: Watch,
-    save_to: Path,
-    tick: Tick = lambda steps: None,
-) -> None:
-    """Train for so many environment steps in all; see `trainers` for the arguments.
+def learn(training: Training) -> None:
+    """Train for so many environment steps in all.
 
     Raises:
         BadInput: a setting is unknown or makes no sense, or the environment's actions are discrete.
     """
-    _off_policy.learn(SAC, make_env, steps, seed, settings, watch, save_to, tick)
+    _off_policy.learn(SAC, training)
 
 
 def load(path: Path) -> Act:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 OUTSIDE = Wall()
 """What is seen beyond the grid."""
 EMPTY = (OBJECT_TO_IDX["empty"], 0, 0)
-FLOOR, LIT_FLOOR = bytes((*EMPTY, False)), bytes((*EMPTY, True))
+FLOOR, GREY_WALL = bytes(EMPTY), bytes(Wall().encode())
 REPLACED = ("gen_obs", "gen_obs_grid", "get_full_render", "get_frame")
 """Where an environment has one of these of its own, it is left alone."""
 
@@ -51,6 +51,11 @@ def _offsets(direction: int, size: int) -> list[tuple[int, int]]:
 
 _KINDS: dict[type[MiniGridEnv], type[MiniGridEnv]] = {}
 """From an environment's class to the quick one."""
+
+
+def _code(cell: Any) -> bytes:
+    """What a cell holds, as MiniGrid encodes it; most hold the same wall."""
+    return GREY_WALL if type(cell) is Wall and cell.color == "grey" else bytes(cell.encode())
 
 
 class Quick(MiniGridEnv):
@@ -131,16 +136,12 @@ class Quick(MiniGridEnv):
         return self._frame.copy()
 
     def frame_key(self, highlight: bool, tile_size: int) -> bytes:
-        """Short, and equal only where the full render is."""
-        lit = self._lit(int(self.agent_pos[0]), int(self.agent_pos[1])) if highlight else set()
-        here = (self.agent_dir, int(self.agent_pos[0]), int(self.agent_pos[1]))
-        parts = [b"%d %d %d %d %d" % (tile_size, self.grid.width, *here)]
-        for place, cell in enumerate(self.grid.grid):
-            if cell is None:
-                parts.append(LIT_FLOOR if place in lit else FLOOR)
-            else:
-                parts.append(bytes((*cell.encode(), place in lit)))
-        return hashlib.sha1(b"".join(parts), usedforsecurity=False).digest()
+        """Short, and equal only where the full render is: what the agent sees follows from where it is among what."""
+        agent = (self.agent_dir, int(self.agent_pos[0]), int(self.agent_pos[1]), self.agent_view_size)
+        shown = (tile_size, self.grid.width, highlight, self.see_through_walls)
+        cells = [FLOOR if cell is None else _code(cell) for cell in self.grid.grid]
+        whole = b"%d %d %d %d %d %d %d %d " % (*agent, *shown) + b"".join(cells)
+        return hashlib.sha1(whole, usedforsecurity=False).digest()
 
     def _lit(self, x: int, y: int) -> set[int]:
         """Places in the grid that the agent sees."""

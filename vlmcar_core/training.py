@@ -1,0 +1,61 @@
+"""What a trainer is asked to do, and what it tells while it does. Imports nothing heavy."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from vlmcar_core.policies import Act
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What a trainer tells after a stretch of training."""
+
+    steps: int
+    """Environment steps so far, of all copies together."""
+
+    records: list[dict[str, Any]]
+    """The `episode_record` of every episode that ended in it."""
+
+    act: Act
+    """The policy as it is now: flat observations (N, D) -> actions (N,) or (N, A)."""
+
+    save: Callable[[], None]
+    """Writes the policy to `Training.save_to`."""
+
+
+def _unwatched(_stretch: Stretch) -> None:
+    pass
+
+
+def _unticked(_steps: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trainer is asked to do."""
+
+    make_env: Callable[[str], gym.Env[Any, Any]]
+    """From a view to one copy of the environment. "policy": a flat Box observation; "goal": a Dict of observation,
+    achieved_goal and desired_goal, for trainers that change goals in hindsight; raises `BadInput` where there are none.
+    Every ended episode's last info has "episode_record"."""
+
+    steps: int
+    """Environment steps in all."""
+
+    seed: int
+    save_to: Path
+    """The policy's file."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those that differ from the trainer's defaults."""
+
+    watch: Callable[[Stretch], None] = _unwatched
+    """Called after each stretch; may raise to stop."""
+
+    tick: Callable[[int], None] = _unticked
+    """Called with the steps so far after every step of the copies; may raise to stop."""
