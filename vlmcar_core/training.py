@@ -26,6 +26,13 @@ class Stretch:
     save: Callable[[], None]
     """Writes the policy to `Training.save_to`."""
 
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """What the learner measured of its last update, by Stable-Baselines3's names without their beginning (loss,
+    entropy_loss, value_loss, approx_kl, actor_loss …); empty before the first."""
+
+    checkpoint: Callable[[Path], None] | None = None
+    """Writes all that `Training.resume` needs to go on from here; None where the trainer cannot."""
+
 
 def _unwatched(_stretch: Stretch) -> None:
     pass
@@ -56,6 +63,9 @@ class Training:
 
     watch: Callable[[Stretch], None] = _unwatched
     """Called after each stretch; may raise to stop."""
+
+    resume: Path | None = None
+    """A checkpoint to go on from; the steps that it had count."""
 
     tick: Callable[[int], None] = _unticked
     """Called with the steps so far after every step of the copies; may raise to stop."""
