@@ -28,7 +28,13 @@ from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Proposal, Task, Trajectory
 from vlmcar_core.verify import ask
 
-MINIGRID = {"key": "key held", "door": "door open", "onto": "goal reached", "box": "box held"}
+MINIGRID = {
+    "key": "key held",
+    "door": "door open",
+    "onto": "goal reached",
+    "box": "box held",
+    "ball": "ball held",
+}
 PANDA = {
     "red thing to the yellow": "hand at target",
     "red thing to the green": "hand at object",
@@ -49,6 +55,7 @@ FACTS = {
     "MiniGrid-DoorKey-8x8-v0": MINIGRID,
     "MiniGrid-Unlock-v0": MINIGRID,
     "MiniGrid-UnlockPickup-v0": MINIGRID,
+    "MiniGrid-KeyCorridorS3R1-v0": {"through the door": "locked door open", **MINIGRID, "door": "unlocked door open"},
     "PandaReach-v3": PANDA,
     "PandaPush-v3": PANDA,
     "PandaPushJoints-v3": PANDA,

@@ -52,6 +52,7 @@ def test_its_checkers_of_scenes_are_right_about_unseen_layouts_but_for_a_frame_o
         ("Unlock", ["take-the-key", "open-the-door"]),
         ("UnlockPickup", ["pick-up-the-key", "open-the-door", "take-the-box"]),
         ("BlockedUnlockPickup", ["pick-up-the-ball", "pick-up-the-key", "open-the-door", "take-the-box"]),
+        ("KeyCorridorS3R1", ["open-the-door", "pick-up-the-key", "go-through-the-door", "take-the-ball"]),
         ("Empty-8x8", ["bring-the-red-triangle-onto-the-green"]),
         ("Fetch-8x8-N3", ["take-the-ball"]),
         ("RedBlueDoors-6x6", ["open-1-of-2-doors", "open-2-of-2-doors"]),

@@ -123,6 +123,14 @@ def check(initial, current):
     return len(opened) >= $count
 ''')
 
+ENTERED = Template('''
+
+def check(initial, current):
+    """Done when a place that looked like $const at first no longer does: it is open, or somebody stands in it."""
+    now = looks(current)
+    return any(now[place] @ $const < SAME for place in find_$noun(initial))
+''')
+
 STANDS_ON = Template('''
 SQUARE_HUE = $square_hue  # OpenCV's hue of the flat coloured square, 0 to 179
 ACTOR_HUE = $actor_hue  # and of what comes to stand on it

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from vlmcar_core.proposers import _cells, _code, _colour
 from vlmcar_core.proposers._cells import SAME_LOOK, Cell, Place
@@ -13,6 +15,9 @@ from vlmcar_core.types import Frame
 
 ACTOR_SHARE = 0.05
 """So much of a cell in the actor's colour means that the actor is there."""
+
+FILLS = 0.9
+"""What spans so much of its cell, across and down, bars the way; a thing that can be taken is smaller."""
 
 Cells = Mapping[Place, Cell]
 
@@ -26,13 +31,15 @@ class Events:
     gone: list[Cell] = field(default_factory=list)
     moved: list[tuple[Cell, Cell]] = field(default_factory=list)
     changed: list[tuple[Cell, Cell]] = field(default_factory=list)
+    entered: list[Cell] = field(default_factory=list)
+    """What filled the cell in which the actor stands in the end."""
     doubts: list[str] = field(default_factory=list)
 
 
 def steps(initial: Frame, goal: Frame, tile: int) -> tuple[list[Step], list[str]]:
     """The sub-tasks in order, and what the two pictures did not tell."""
     before, after = _cells.read(initial, tile), _cells.read(goal, tile)
-    events = _events(goal, before, after, tile)
+    events = _events(initial, goal, before, after, tile)
     write = _Writer(before, tile)
     found = _ordered(write, events, before)
     if events.actor is not None and events.actor_end is not None:
@@ -52,7 +59,7 @@ def _looks_same(one: Cell, other: Cell) -> bool:
     return _cells.alike(one.look, other.look) > SAME_LOOK
 
 
-def _events(goal: Frame, before: Cells, after: Cells, tile: int) -> Events:
+def _events(initial: Frame, goal: Frame, before: Cells, after: Cells, tile: int) -> Events:
     events = Events()
     changed = [place for place in before if not _same(before[place], after[place])]
     gone = [before[place] for place in changed if not before[place].flat]
@@ -63,7 +70,10 @@ def _events(goal: Frame, before: Cells, after: Cells, tile: int) -> Events:
         events.actor_end = _end_of(events.actor, goal, before, arrived, tile)
         arrived = [cell for cell in arrived if cell.place != events.actor_end]
     for cell in gone:
-        _sort_in(events, cell, after, arrived)
+        if cell.place == events.actor_end and _fills_its_cell(_cells.pixels(initial, cell.place, tile), cell.hue):
+            events.entered.append(cell)
+        else:
+            _sort_in(events, cell, after, arrived)
     taken = {new.place for _, new in (*events.moved, *events.changed)}
     rest = [cell for cell in arrived if cell.place not in taken]
     if rest:
@@ -87,11 +97,23 @@ def _end_of(actor: Cell, goal: Frame, before: Cells, arrived: list[Cell], tile: 
 
 def _share(pixels: Frame, hue: int | None) -> float:
     """How much of a picture is colourful and of a hue."""
-    if hue is None:
-        return 0.0
+    return 0.0 if hue is None else float(_of_hue(pixels, hue).mean())
+
+
+def _of_hue(pixels: Frame, hue: int) -> NDArray[np.bool_]:
+    """Which pixels are colourful and of a hue, bool (H, W)."""
     apart = abs(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 0].astype(int) - hue)
     near = (apart <= 8) | (apart >= 172)
-    return float((near & (_colour.chroma(pixels) >= _colour.CHROMA_MIN)).mean())
+    return np.asarray(near & (_colour.chroma(pixels) >= _colour.CHROMA_MIN))
+
+
+def _fills_its_cell(pixels: Frame, hue: int | None) -> bool:
+    """Whether what has this hue reaches from side to side and from top to bottom."""
+    if hue is None:
+        return False
+    mask = _of_hue(pixels, hue)
+    spans = [np.ptp(np.flatnonzero(mask.any(axis=axis))) + 1 if mask.any() else 0 for axis in (0, 1)]
+    return all(span >= FILLS * side for span, side in zip(spans, mask.shape[::-1], strict=True))
 
 
 def _sort_in(events: Events, cell: Cell, after: Cells, arrived: list[Cell]) -> None:
@@ -111,15 +133,21 @@ def _sort_in(events: Events, cell: Cell, after: Cells, arrived: list[Cell]) -> N
 
 
 def _ordered(write: "_Writer", events: Events, before: Cells) -> list[Step]:
-    """Clear the way, fetch what opens, open, take: things of a changed thing's colour come before it."""
+    """Clear the way, open what nothing of its colour opens, fetch what opens the rest, open that, enter, take."""
     start = events.actor.place if events.actor is not None else (0, 0)
-    colours = [old.hue for old, _ in events.changed]
+    colours = [cell.hue for cell in (*(old for old, _ in events.changed), *events.entered)]
     moved = sorted((old for old, _ in events.moved), key=lambda cell: _distance(cell.place, start))
     gone = sorted(events.gone, key=lambda cell: _distance(cell.place, start))
     opens = _first_matching(moved, colours) or _first_matching(gone, colours)
-    before_changes = [cell for cell in moved if cell not in opens] + opens
-    found = [write.moved(cell) if cell in moved else write.gone(cell) for cell in before_changes]
-    found += write.changed(sorted(events.changed, key=lambda pair: _distance(pair[0].place, start)), events.doubts)
+    found = [write.moved(cell) for cell in moved if cell not in opens]
+    changed = sorted(events.changed, key=lambda pair: _distance(pair[0].place, start))
+    fetched = [write.moved(cell) if cell in moved else write.gone(cell) for cell in opens]
+    opened = write.changed(changed)
+    freely = [not any(_colour.same_hue(old.hue, cell.hue) for cell in opens) for old, _ in changed]
+    found += [step for step, free in zip(opened, freely, strict=True) if free]
+    found += fetched
+    found += [step for step, free in zip(opened, freely, strict=True) if not free]
+    found += [write.entered(cell) for cell in events.entered]
     return found + [write.gone(cell) for cell in gone if cell not in opens]
 
 
@@ -181,7 +209,12 @@ class _Writer:
         title = f"Pick up the {self._called(cell, noun)}"
         return Step(title, self._head(title) + finder + _code.MOVED.substitute(noun=noun), doubt)
 
-    def changed(self, pairs: list[tuple[Cell, Cell]], doubts: list[str]) -> list[Step]:
+    def entered(self, cell: Cell) -> Step:
+        noun, finder, doubt = self._finder(cell, "door")
+        title = f"Go through the {self._called(cell, noun)}"
+        return Step(title, self._head(title) + finder + _code.ENTERED.substitute(noun=noun, const=noun.upper()), doubt)
+
+    def changed(self, pairs: list[tuple[Cell, Cell]]) -> list[Step]:
         """One step per changed thing; things of one look are counted, so that their colour need not be known."""
         found = []
         for old, new in pairs:
