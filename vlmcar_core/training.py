@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from vlmcar_core.copies import Copies
 from vlmcar_core.policies import Act
 
 
@@ -42,6 +43,10 @@ def _unticked(_steps: int) -> None:
     pass
 
 
+def _one_by_one(_count: int, _view: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Training:
     """What a trainer is asked to do."""
@@ -69,3 +74,7 @@ class Training:
 
     tick: Callable[[int], None] = _unticked
     """Called with the steps so far after every step of the copies; may raise to stop."""
+
+    make_copies: Callable[[int, str], Copies | None] = _one_by_one
+    """From how many, and a view as for `make_env`, to that many copies that are stepped together: the same episodes as
+    `make_env` gives, sooner. None where there are none, and the trainer makes its copies one by one."""

@@ -8,11 +8,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from vlmcar_core import policies
 from vlmcar_core.policies import Act
-from vlmcar_core.trainers import _defaults, _networks
+from vlmcar_core.trainers import _copies, _defaults, _networks
 from vlmcar_core.training import Stretch, Training
 
 TITLE = "PPO"
@@ -27,7 +26,7 @@ def learn(training: Training) -> None:
     """
     chosen = _defaults.merged(DEFAULTS, training.settings)
     torch.set_num_threads(1)
-    envs = DummyVecEnv([lambda: training.make_env("policy")] * chosen.pop("n_envs"))
+    envs = _copies.copies(training, chosen.pop("n_envs"))
     envs.seed(training.seed)
     model = PPO("MlpPolicy", envs, seed=training.seed, device="cpu", verbose=0, **chosen)
     model.set_logger(Logger(None, []))  # its own would leave an empty folder behind for every run
