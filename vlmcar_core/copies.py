@@ -7,6 +7,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from vlmcar_core.types import Frame
+
 
 class Stepped(NamedTuple):
     """What one step of all N copies came to. A copy whose episode ended has begun its next one."""
@@ -45,3 +47,64 @@ class Copies(Protocol):
 
     def close(self) -> None:
         """Let go of what they hold."""
+
+
+class Simulation(Protocol):
+    """N copies of an environment, 0 to N - 1, as a family simulates them: nothing is paid, recorded or restarted here,
+    so that who does that can look at the last state of an episode."""
+
+    count: int
+    observation_space: spaces.Space[Any]
+    """Of one copy's policy view."""
+    action_space: spaces.Space[Any]
+
+    def reset(self, seed: int | None) -> None:
+        """All of them; copy k is seeded with `seed` + k, or chance goes on as it was."""
+
+    def restart(self, numbers: NDArray[np.intp]) -> None:
+        """Begin the next episode in these; their chance goes on as it was."""
+
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """One action each; the environment's own rewards, terminated, truncated, each (N,)."""
+
+    def observations(self) -> NDArray[np.float32]:
+        """The policy view of each now, (N, …), a new array."""
+
+    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        """A key of each full frame now, (N, 2), equal only for equal frames; anything for those that are not wanted."""
+
+    def frame(self, number: int) -> Frame:
+        """The full frame of one now, RGB uint8 (H, W, 3), not written to afterwards."""
+
+    def first_frame(self, number: int) -> Frame:
+        """The first one of its episode."""
+
+    def close(self) -> None:
+        """Let go of what they hold."""
+
+
+class Payments(NamedTuple):
+    """What checkers pay in one step."""
+
+    rewards: NDArray[np.float64]
+    """(N,)."""
+
+    completed: Mapping[int, list[str]]
+    """By copy, the keys of the sub-tasks that this step completed in order, where there are any."""
+
+
+class Payer(Protocol):
+    """Pays N copies for what their frames show."""
+
+    env_reward: bool
+    """The environment's own reward is kept beside it."""
+
+    def begin(self, numbers: NDArray[np.intp]) -> None:
+        """Episodes began in these."""
+
+    def step(self, solved: Mapping[int, bool]) -> Payments:
+        """After a step of all, and before any begins its next episode.
+
+        Args:
+            solved: by copy, of those that terminated in this step: whether the environment says it is solved.
+        """

@@ -4,8 +4,10 @@ import hashlib
 import itertools
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -21,6 +23,27 @@ REMEMBERED = 200_000
 
 PASSING = ("timeout", "memory", "crash")
 """Faults that may be the machine's momentary state; they are not remembered, but asked about again."""
+
+
+Drawn = Frame | Callable[[], Frame]
+"""A frame, or what draws it, which is called only where somebody has to look at it."""
+
+
+class Question(NamedTuple):
+    """What does this checker say of this frame?"""
+
+    checker: Checker
+    initial: Drawn
+    """The episode's first frame."""
+    initial_digest: bytes
+    """`digest` of it, or another key that only equal frames have."""
+    frame: Drawn
+    """The one to look at."""
+    frame_digest: bytes
+
+
+def _drawn(frame: Drawn) -> Frame:
+    return frame() if callable(frame) else frame
 
 
 class Judge:
@@ -44,36 +67,44 @@ class Judge:
     def ask(
         self,
         checker: Checker,
-        initial: Frame,
+        initial: Drawn,
         initial_digest: bytes,
-        frame: Frame | Callable[[], Frame],
+        frame: Drawn,
         frame_digest: bytes,
     ) -> Outcome:
-        """What a checker says.
+        """What a checker says; the arguments are those of a `Question`."""
+        return self.ask_many([Question(checker, initial, initial_digest, frame, frame_digest)])[0]
 
-        Args:
-            checker: which.
-            initial: the episode's first frame.
-            initial_digest: `digest` of it, or another key that only equal frames have.
-            frame: the one to look at, or what draws it: that is called only where no answer is remembered.
-            frame_digest: as `initial_digest`.
-        """
-        key = (checker.digest, initial_digest, frame_digest)
-        self.asked += 1
-        outcome = self._answers.get(key)
-        if outcome is None:
-            shown = frame() if callable(frame) else frame
-            outcome = self._process.run(checker.key, initial, shown[None])[0]
-            if outcome.kind not in PASSING:
-                self._answers[key] = outcome
-            if len(self._answers) > self._size:
-                self._answers.popitem(last=False)
-        else:
-            self.remembered += 1
-            self._answers.move_to_end(key)
-        if outcome.kind != "ok":
-            self._tell(checker.key, outcome)
-        return outcome
+    def ask_many(self, questions: Sequence[Question]) -> list[Outcome]:
+        """What checkers say, in order; those with the same checker and first frame go to it in one message."""
+        self.asked += len(questions)
+        keys = [(one.checker.digest, one.initial_digest, one.frame_digest) for one in questions]
+        found: dict[tuple[str, bytes, bytes], Outcome] = {}
+        unknown: dict[tuple[str, bytes], dict[tuple[str, bytes, bytes], Question]] = {}
+        for key, question in zip(keys, questions, strict=True):
+            if (outcome := self._answers.get(key)) is None:
+                unknown.setdefault((question.checker.key, question.initial_digest), {})[key] = question
+            else:
+                found[key] = outcome
+                self._answers.move_to_end(key)
+        for group in unknown.values():
+            found |= self._put(group)
+        self.remembered += len(questions) - sum(len(group) for group in unknown.values())
+        for key, question in zip(keys, questions, strict=True):
+            if found[key].kind != "ok":
+                self._tell(question.checker.key, found[key])
+        return [found[key] for key in keys]
+
+    def _put(self, group: dict[tuple[str, bytes, bytes], Question]) -> dict[tuple[str, bytes, bytes], Outcome]:
+        """Questions for one checker about frames of episodes with one first frame, to its process."""
+        first = next(iter(group.values()))
+        frames = np.stack([_drawn(question.frame) for question in group.values()])
+        outcomes = self._process.run(first.checker.key, _drawn(first.initial), frames)
+        found = dict(zip(group, outcomes, strict=True))
+        self._answers.update({key: outcome for key, outcome in found.items() if outcome.kind not in PASSING})
+        while len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+        return found
 
     def stream(self) -> int:
         """A number for a copy of the environment, whose episodes are followed in order."""
@@ -114,6 +145,60 @@ class Judge:
 def digest(frame: Frame) -> bytes:
     """SHA-1 of a frame's pixels; to tell frames apart, not for safety."""
     return hashlib.sha1(np.ascontiguousarray(frame).data, usedforsecurity=False).digest()
+
+
+class Watching:
+    """One copy's episodes, one after the other, as checkers see them and an account is told of them."""
+
+    def __init__(self, checkers: Sequence[Checker], judge: Judge, payment: Payment) -> None:
+        self.account = Account(payment, [checker.key for checker in checkers])
+        self.in_order = [index for index, checker in enumerate(checkers) if checker.in_order]
+        """Checkers that have to see every frame, also before their turn has come."""
+        self._checkers, self._judge, self._stream = checkers, judge, judge.stream()
+        self._initial: Drawn | None = None
+        self._initial_digest = b""
+
+    def begin(self, initial: Drawn, initial_digest: bytes, faults: dict[str, str]) -> None:
+        """An episode's first frame and its key. What goes wrong is added to `faults`."""
+        self._initial, self._initial_digest = initial, initial_digest
+        self.account.begin(self.look(initial, initial_digest, faults, begins=True))
+
+    def question(self, index: int, frame: Drawn, key: bytes) -> Question:
+        """To one of the checkers, about a frame of this episode and its key."""
+        assert self._initial is not None, "an episode has not begun"
+        return Question(self._checkers[index], self._initial, self._initial_digest, frame, key)
+
+    def look(
+        self,
+        frame: Drawn,
+        key: bytes,
+        faults: dict[str, str],
+        begins: bool = False,
+        answered: Mapping[int, Outcome] = MappingProxyType({}),
+    ) -> Look:
+        """What checkers say of this frame with this key.
+
+        Args:
+            frame: now.
+            key: its digest, or another key that only equal frames have.
+            faults: by checker key, what goes wrong is added to it.
+            begins: it is the episode's first.
+            answered: by checker, what was said of it already.
+        """
+        known = dict(answered)
+        for index in self.in_order:
+            if begins or self.account.asks_all or index >= self.account.completed:
+                asked = self.question(index, frame, key)
+                shown = _drawn(asked.initial), _drawn(asked.frame)
+                known[index] = self._judge.follow(asked.checker, *shown, self._stream, begins)
+
+        def value(index: int) -> float | None:
+            outcome = known.get(index) or self._judge.ask_many([self.question(index, frame, key)])[0]
+            if outcome.kind != "ok":
+                faults[self._checkers[index].key] = f"{outcome.kind}: {outcome.message}"
+            return outcome.value if outcome.kind == "ok" else None
+
+        return value
 
 
 class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
@@ -162,31 +247,29 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._succeeded = succeeded if payment.way == "potential" else None
         self._env_rewards: list[float] = []
         self._checkers = tuple(step.checker for step in proposal.paid)
-        self._in_order = [index for index, checker in enumerate(self._checkers) if checker.in_order]
         self._judge = judge or Judge(CheckerProcess(self._checkers))
         self._own_judge = judge is None
-        self._stream = self._judge.stream()
         self._env_reward = env_reward
         self._scene = scene or _rendered
         self._frame_key = frame_key or (lambda _env: None)
-        self._account = Account(payment, [checker.key for checker in self._checkers])
-        self._initial: Frame | None = None
-        self._initial_digest = b""
+        self._watching = Watching(self._checkers, self._judge, payment)
+        self._account = self._watching.account
+        self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         self._env_rewards = []
-        self._initial = np.array(self._scene(self.env))
-        self._initial_digest = self._frame_key(self.env) or digest(self._initial)
+        initial = np.array(self._scene(self.env))
         faults: dict[str, str] = {}
-        self._account.begin(self._look(faults, begins=True))
+        self._watching.begin(initial, self._frame_key(self.env) or digest(initial), faults)
+        self._begun = True
         return observation, {**info, "vlmcar": self._info(0.0, Paid({}, []), faults)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         env_reward = float(reward)
         faults: dict[str, str] = {}
-        if self._initial is None:
+        if not self._begun:
             raise gym.error.ResetNeeded("call reset() before step()")
         look = self._look(faults) if self._account.looks else None
         paid = self._account.step(look, self._solved(env_reward, terminated))
@@ -206,34 +289,10 @@ class CheckerReward(gym.Wrapper[Any, Any, Any, Any]):
         self._env_rewards.append(env_reward)
         return bool(self._succeeded(np.array(self._env_rewards), True)) if terminated else None
 
-    def _look(self, faults: dict[str, str], begins: bool = False) -> Look:
-        """What checkers say of the frame now; what goes wrong is added to `faults`."""
-        assert self._initial is not None
-        initial = self._initial
-        drawn = [initial] if begins else []
-
-        def frame() -> Frame:
-            if not drawn:
-                drawn.append(self._scene(self.env))
-            return drawn[0]
-
-        key = (self._initial_digest if begins else self._frame_key(self.env)) or digest(frame())
-
-        # A program in the released style has to see every frame, also before its turn has come.
-        followed = {
-            index: self._judge.follow(self._checkers[index], initial, frame(), self._stream, begins)
-            for index in self._in_order
-            if begins or self._account.asks_all or index >= self._account.completed
-        }
-
-        def value(index: int) -> float | None:
-            checker = self._checkers[index]
-            outcome = followed.get(index) or self._judge.ask(checker, initial, self._initial_digest, frame, key)
-            if outcome.kind != "ok":
-                faults[checker.key] = f"{outcome.kind}: {outcome.message}"
-            return outcome.value if outcome.kind == "ok" else None
-
-        return value
+    def _look(self, faults: dict[str, str]) -> Look:
+        """At the frame now."""
+        frame = cache(lambda: self._scene(self.env))
+        return self._watching.look(frame, self._frame_key(self.env) or digest(frame()), faults)
 
     def _info(self, env_reward: float, paid: Paid, faults: dict[str, str]) -> dict[str, Any]:
         return {

@@ -13,6 +13,7 @@ from gymnasium import error as gym_error
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
+from vlmcar_core.copies import Simulation
 from vlmcar_core.envs import EnvTask, Scene, Setting, chosen
 from vlmcar_core.envs.minigrid import planner, quick, states
 from vlmcar_core.envs.minigrid import scenes as scenes_of
@@ -207,6 +208,20 @@ def frame_key(env: gym.Env[Any, Any]) -> bytes | None:
     """Short, and equal only where `scene` is; None where that would have to be drawn to be known."""
     grid = _grid(env)
     return grid.frame_key(grid.highlight, grid.tile_size) if isinstance(grid, quick.Quick) else None
+
+
+def copies(task: Task, count: int) -> Simulation | None:
+    """So many copies in arrays, which are stepped by compiled code; None where an environment's rules are not known
+    there (arrays.py has the list), and its copies are played one by one."""
+    env = make(task)
+    kind = type(_grid(env)).__bases__[-1]
+    from vlmcar_core.envs.minigrid import arrays  # numba takes a second to import, and only training needs it
+
+    rule = arrays.rule_of(env, kind)
+    if rule is None:
+        env.close()
+        return None
+    return arrays.Arrays([env, *(make(task) for _ in range(count - 1))], rule)
 
 
 def _grid(env: gym.Env[Any, Any]) -> MiniGridEnv:

@@ -1,0 +1,142 @@
+"""What checkers pay many copies of an environment, stepped together: the same as `CheckerReward` pays each, sooner.
+
+Nothing runs in Python for a copy in which nothing happens. A checker is asked only about a frame that changed, only
+while it can still pay, and only if it was not asked before; the questions of one step go to it in one message for all
+copies that share their first frame. That a frame completes nothing is remembered by its key, in arrays.
+"""
+
+from collections.abc import Mapping
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmcar_core.copies import Payments, Simulation
+from vlmcar_core.payments import FARMED, Payment
+from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
+from vlmcar_core.types import Outcome, Proposal
+
+KNOWN = 18
+"""2 to this many frames are known to complete nothing, at most; 16 bytes each. One may take the place of another."""
+
+MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
+"""Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
+
+
+class CheckerPay:
+    """A `Payer` (copies.py).
+
+    Args:
+        simulation: whose frames are looked at.
+        proposal: whose checkers pay.
+        judge: theirs; who made it closes it. Where it is told to stop for a disabled checker, `begin` and `step` raise
+            `CheckerDisabled`.
+        env_reward: keep the environment's own reward.
+        payment: how completions become a reward.
+
+    Raises:
+        UnknownName, BadInput: the payment does not fit these checkers.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        proposal: Proposal,
+        judge: Judge,
+        env_reward: bool = True,
+        payment: Payment | None = None,
+    ) -> None:
+        self.env_reward = env_reward
+        self._simulation, self._judge = simulation, judge
+        payment = payment or Payment()
+        count = simulation.count
+        checkers = tuple(step.checker for step in proposal.paid)
+        self._copies = [Watching(checkers, judge, payment) for _ in range(count)]
+        self._at_the_end = payment.way == "potential"
+        self._always = payment.way in FARMED or any(checker.in_order for checker in checkers)
+        """Every frame is looked at, also one that did not change."""
+        self._by_turn = not self._always and payment.way != "progress" and not payment.undo
+        """What a frame pays follows from it, the first one, and whose turn it is."""
+        self._idle = np.zeros(count)
+        """What a step is paid in which nothing happens, (N,)."""
+        self._looks = np.zeros(count, np.bool_)
+        """The next frame matters, (N,)."""
+        self._last = np.zeros((count, 2), np.uint64)
+        """The keys of the frames that were looked at last."""
+        self._again = np.zeros(count, np.bool_)
+        """The last frame has to be asked about again: a checker failed for reasons that may pass."""
+        self._first, self._turn = np.zeros((count, 2), np.uint64), np.zeros((count, 1), np.uint64)
+        self._known = np.zeros((1 << KNOWN, 2), np.uint64)
+
+    def begin(self, numbers: NDArray[np.intp]) -> None:
+        wanted = np.zeros(len(self._copies), np.bool_)
+        wanted[numbers] = True
+        keys = self._simulation.frame_keys(wanted)
+        self._first[numbers] = self._last[numbers] = keys[numbers]
+        self._turn[numbers] = 0
+        for number in numbers.tolist():
+            faults: dict[str, str] = {}
+            first = cache(partial(self._simulation.first_frame, number))
+            self._copies[number].begin(first, keys[number].tobytes(), faults)
+            self._settle(number, faults)
+
+    def step(self, solved: Mapping[int, bool]) -> Payments:
+        looks = self._looks
+        keys = self._simulation.frame_keys(looks)
+        marks = keys * MIXERS + self._first + self._turn
+        loud = looks & self._news(keys, marks)
+        self._last = keys
+        quiet = int(np.count_nonzero(looks)) - int(np.count_nonzero(loud))
+        self._judge.asked += quiet
+        self._judge.remembered += quiet
+        rewards = self._idle.copy()
+        completed: dict[int, list[str]] = {}
+        numbers = np.flatnonzero(loud).tolist()
+        if self._at_the_end:
+            numbers += [number for number in solved if not loud[number]]
+        shown = {number: (cache(partial(self._simulation.frame, number)), keys[number].tobytes()) for number in numbers}
+        answers = self._asked({number: shown[number] for number in numbers if loud[number]})
+        for number in numbers:
+            faults: dict[str, str] = {}
+            watching = self._copies[number]
+            known = answers.get(number, {})
+            look = watching.look(*shown[number], faults, answered=known) if looks[number] else None
+            paid = watching.account.step(look, solved.get(number))
+            rewards[number] = sum(paid.components.values())
+            if paid.completed:
+                completed[number] = paid.completed
+            elif self._by_turn and not faults:
+                self._known[self._slots(marks[number])] = marks[number]
+            self._settle(number, faults)
+        return Payments(rewards, completed)
+
+    def _news(self, keys: NDArray[np.uint64], marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which frames may bring something, (N,)."""
+        if self._always:
+            return np.ones(len(keys), np.bool_)
+        changed = (keys != self._last).any(axis=1) | self._again
+        if self._by_turn:
+            changed &= (self._known[self._slots(marks)] != marks).any(axis=1)
+        return np.asarray(changed)
+
+    def _slots(self, marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Where that a frame completes nothing would be remembered."""
+        return np.asarray(marks[..., 0] >> np.uint64(64 - KNOWN))
+
+    def _asked(self, shown: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, dict[int, Outcome]]:
+        """By copy, what the checker says whose turn it is, of all of them at once."""
+        if not self._by_turn:
+            return {}
+        turns = {number: self._copies[number].account.completed for number in shown}
+        questions = [self._copies[number].question(turns[number], *shown[number]) for number in shown]
+        outcomes = self._judge.ask_many(questions)
+        return {number: {turns[number]: outcome} for number, outcome in zip(shown, outcomes, strict=True)}
+
+    def _settle(self, number: int, faults: dict[str, str]) -> None:
+        """What the next step depends on."""
+        account = self._copies[number].account
+        self._looks[number] = account.looks
+        self._again[number] = any(told.startswith(PASSING) for told in faults.values())
+        self._turn[number] = account.completed
+        if not self._always:
+            self._idle[number] = sum(account.step(None).components.values())
