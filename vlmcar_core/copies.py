@@ -77,7 +77,7 @@ class Simulation(Protocol):
         """The full frame of one now, RGB uint8 (H, W, 3), not written to afterwards."""
 
     def first_frame(self, number: int) -> Frame:
-        """The first one of its episode."""
+        """The first one of its episode; of those whose key was wanted when that began."""
 
     def close(self) -> None:
         """Let go of what they hold."""

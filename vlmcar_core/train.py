@@ -64,6 +64,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
             watch=log.after_stretch,
             tick=log.tick,
             save_to=folder / runs.MODEL,
+            make_copies=lambda count, view: _training_copies(family, task, proposal, judge, config, count, view, log),
         )
         plugins.load("trainers", config.trainer).learn(asked)
     finally:
