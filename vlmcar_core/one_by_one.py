@@ -36,7 +36,8 @@ class OneByOne:
         space = self._views[0].observation_space
         if not isinstance(space, spaces.Box):
             raise TypeError(f"a policy's view is a Box, not {space}")
-        self.observation_space, self.action_space = space, self._views[0].action_space
+        self.observation_space: spaces.Space[Any] = space
+        self.action_space: spaces.Space[Any] = self._views[0].action_space
         self._seen = np.zeros((self.count, *space.shape), np.float32)
         self._drawn: dict[int, Frame] = {}
         """By copy, its frame now, where somebody had to look."""

@@ -10,11 +10,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
 from vlmcar_core import plugins, rollouts, runs
-from vlmcar_core.episodes import EpisodeRecord
+from vlmcar_core.copies import Copies, Simulation
+from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.errors import BadInput
+from vlmcar_core.one_by_one import OneByOne
+from vlmcar_core.paying import CheckerPay
+from vlmcar_core.policies import Act
 from vlmcar_core.reward import CheckerReward, Judge
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox import CheckerProcess
@@ -55,6 +58,13 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     checkers = [step.checker for step in proposal.paid] if proposal else []
     judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop")
     log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress, judge.faults)
+
+    def make_copies(count: int, view: str) -> Copies | None:
+        if view != "policy":
+            return None
+        simulation, log.how = simulated(family, task, count)
+        return EpisodeCopies(simulation, family.succeeded, _payer(simulation, proposal, judge, config))
+
     try:
         asked = Training(
             make_env=lambda view: _training_env(family, task, proposal, judge, config, view),
@@ -64,14 +74,28 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
             watch=log.after_stretch,
             tick=log.tick,
             save_to=folder / runs.MODEL,
-            make_copies=lambda count, view: _training_copies(family, task, proposal, judge, config, count, view, log),
+            make_copies=make_copies,
         )
         plugins.load("trainers", config.trainer).learn(asked)
     finally:
         judge.close()
     found = runs.summary(runs.read_evaluations(folder))
     share = judge.remembered / judge.asked if judge.asked else None
-    return {"steps_to_learned": found.steps_to_learned, "final_success": found.final_success, "remembered": share}
+    return {
+        "steps_to_learned": found.steps_to_learned,
+        "final_success": found.final_success,
+        "remembered": share,
+        "copies": log.how,
+    }
+
+
+def simulated(family: ModuleType, task: Task, count: int) -> tuple[Simulation, str]:
+    """So many copies, and how they are stepped: "in arrays" where the family can do that, else "one by one"."""
+    together = family.copies(task, count) if hasattr(family, "copies") else None
+    if together is not None:
+        return together, "in arrays"
+    envs = [family.make(task) for _ in range(count)]
+    return OneByOne(envs, family.policy_view, family.scene, getattr(family, "frame_key", None)), "one by one"
 
 
 def watch(session: Session, number: int, episodes: int, progress: Progress) -> list[str]:
@@ -96,6 +120,12 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
         ids.append(session.add_trajectory(dataclasses.replace(trajectory, versions=versions)))
     progress(episodes, episodes, f"{episodes} episodes of run {number} recorded")
     return ids
+
+
+def _payer(simulation: Simulation, proposal: Proposal | None, judge: Judge, config: RunConfig) -> CheckerPay | None:
+    if proposal is None:
+        return None
+    return CheckerPay(simulation, proposal, judge, config.env_reward, config.payment(_discount(config)))
 
 
 def _training_env(
@@ -147,6 +177,8 @@ class _Log:
         self._episodes = 0
         self._evaluated = 0
         self._said = "no episode has ended yet"
+        self.how = "one by one"
+        """How the copies of the environment are stepped."""
         self._began = self._told = time.monotonic()
 
     def tick(self, steps: int) -> None:
@@ -156,7 +188,7 @@ class _Log:
 
     def _tell(self, steps: int) -> None:
         self._told = time.monotonic()
-        self._progress(steps, self._config.steps, self._said)
+        self._progress(steps, self._config.steps, f"{self._said}; copies {self.how}")
 
     def after_stretch(self, stretch: Stretch) -> None:
         steps = stretch.steps
@@ -205,7 +237,7 @@ class _Log:
 def evaluate(
     family: ModuleType,
     task: Task,
-    act: Callable[[NDArray[np.float32]], NDArray[Any]],
+    act: Act,
     episodes: int,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
@@ -217,6 +249,35 @@ def evaluate(
     Returns:
         episodes, successes, and mean_length in steps.
     """
+    together = family.copies(task, episodes) if hasattr(family, "copies") else None
+    if together is not None:
+        records = _played_together(EpisodeCopies(together, family.succeeded), act, tick)
+    else:
+        records = _played_one_by_one(family, task, act, episodes, tick)
+    successes = sum(bool(record["success"]) for record in records)
+    return {"episodes": episodes, "successes": successes, "mean_length": float(np.mean([r["length"] for r in records]))}
+
+
+def _played_together(copies: Copies, act: Act, tick: Callable[[], None]) -> list[dict[str, Any]]:
+    """The record of each copy's first episode. What a copy does after that does not matter; the policy is not asked."""
+    seen, records = copies.reset(HELD_OUT_SEED), []
+    going = np.arange(copies.count)
+    while len(going):
+        tick()
+        actions = np.zeros(copies.count, np.int64)
+        actions[going] = act(seen[going])
+        step = copies.step(actions)
+        seen = step.observations
+        over = [number for number in going.tolist() if number in step.infos]
+        records += [step.infos[number]["episode_record"] for number in over]
+        going = np.setdiff1d(going, over)
+    copies.close()
+    return records
+
+
+def _played_one_by_one(
+    family: ModuleType, task: Task, act: Act, episodes: int, tick: Callable[[], None]
+) -> list[dict[str, Any]]:
     envs = [EpisodeRecord(family.policy_view(family.make(task)), family.succeeded) for _ in range(episodes)]
     seen = {number: env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)}
     records = []
@@ -230,5 +291,4 @@ def evaluate(
                 del seen[number]
     for env in envs:
         env.close()
-    successes = sum(bool(record["success"]) for record in records)
-    return {"episodes": episodes, "successes": successes, "mean_length": float(np.mean([r["length"] for r in records]))}
+    return records

@@ -35,6 +35,10 @@ and, where a frame need not be drawn to be known again:
 
     frame_key(env) -> bytes | None                equal only where `scene` is; None where that must be drawn
 
+and, where copies can be stepped together, the same as one by one:
+
+    copies(task, count) -> Simulation | None      so many (copies.py says what they do); None where this task's cannot
+
 and, where an object can be put beside the task's own:
 
     scenes(task, seed) -> list[Scene]             the layout of a seed, changed in one thing each
