@@ -16,7 +16,7 @@ from tests.conftest import NEVER, RED_AT_LEAST, picture
 from vlmcar_core.errors import SandboxError, UnknownName
 from vlmcar_core.sandbox import CheckerProcess, Limits, diagnose, forking
 from vlmcar_core.sandbox.forking import ZYGOTE
-from vlmcar_core.types import Checker, Outcome
+from vlmcar_core.types import Checker, Frame, Outcome
 
 HONEST = RED_AT_LEAST.format(pixels=4)
 QUICK = Limits(seconds=0.2, memory_bytes=256 * 1024 * 1024)
@@ -275,3 +275,49 @@ def test_diagnostics_name_rule_and_line(source: str, rule: str, line: int) -> No
 def test_a_good_checker_has_no_findings() -> None:
     good = "def check(initial, current):\n    return bool((initial != current).any())\n"
     assert diagnose(good) == []
+
+
+PAIRED = """
+def check(initial, current):
+    if current[0, 0, 1]:
+        raise ValueError(int(current[0, 0, 1]))
+    return float(initial[0, 0, 0]) / 255 * float(current[0, 0, 0]) / 255
+"""
+DIES = "def check(initial, current):\n    while current[0, 0, 0] == 7:\n        try:\n            while True:\n                pass\n        except:\n            pass\n    return bool(current[0, 0, 0])\n"
+
+
+def pairs_of(*reds: tuple[int, int], side: int = 8) -> list[tuple[Frame, Frame]]:
+    return [
+        (np.full((side, side, 3), (a, 0, 0), np.uint8), np.full((side, side, 3), (b, 0, 0), np.uint8)) for a, b in reds
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 65, 150])
+def test_pairs_are_answered_as_frames_of_their_own_episodes(count: int) -> None:
+    chance = np.random.default_rng(count)
+    pairs = pairs_of(*((int(a), int(b)) for a, b in chance.integers(0, 256, (count, 2))))
+    with CheckerProcess([Checker("paired", PAIRED)]) as process:
+        together = process.run_pairs("paired", pairs)
+        apart = [process.run("paired", initial, frame[None])[0] for initial, frame in pairs]
+    assert together == apart and len({outcome.value for outcome in together}) > count // 2
+
+
+def test_large_pairs_go_in_several_messages() -> None:
+    pairs = pairs_of((255, 255), (255, 0), (0, 255), side=1300)
+    with CheckerProcess([Checker("paired", PAIRED)]) as process:
+        assert [outcome.value for outcome in process.run_pairs("paired", pairs)] == [1.0, 0.0, 0.0]
+
+
+def test_a_fault_and_a_death_in_one_pair_leave_the_others_their_answers() -> None:
+    pairs = pairs_of((255, 255), (255, 0), (255, 255))
+    pairs[1][1][0, 0, 1] = 3
+    with CheckerProcess([Checker("paired", PAIRED), Checker("dies", DIES)], Limits(seconds=0.05)) as process:
+        found = process.run_pairs("paired", pairs)
+        assert [outcome.kind for outcome in found] == ["ok", "error", "ok"] and "3" in found[1].message
+        kinds = [outcome.kind for outcome in process.run_pairs("dies", pairs_of((0, 1), (0, 7), (0, 1), (0, 0)))]
+        assert kinds == ["ok", "timeout", "ok", "ok"]
+
+
+def test_pairs_that_are_no_frames_are_refused() -> None:
+    with CheckerProcess([Checker("paired", PAIRED)]) as process, pytest.raises(ValueError, match="uint8"):
+        process.run_pairs("paired", [(np.zeros((4, 4, 3)), np.zeros((4, 4, 3)))])  # type: ignore[list-item]

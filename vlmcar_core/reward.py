@@ -29,6 +29,10 @@ Drawn = Frame | Callable[[], Frame]
 """A frame, or what draws it, which is called only where somebody has to look at it."""
 
 
+Key = tuple[str, bytes, bytes]
+"""Digests of a checker, a first frame and a frame."""
+
+
 class Question(NamedTuple):
     """What does this checker say of this frame?"""
 
@@ -56,7 +60,7 @@ class Judge:
         self._process = process
         self._stop_when_disabled = stop_when_disabled
         self._size = remembered
-        self._answers: OrderedDict[tuple[str, bytes, bytes], Outcome] = OrderedDict()
+        self._answers: OrderedDict[Key, Outcome] = OrderedDict()
         self.asked = 0
         """Questions so far; `remembered` of them were not put to the process."""
         self.remembered = 0
@@ -76,14 +80,14 @@ class Judge:
         return self.ask_many([Question(checker, initial, initial_digest, frame, frame_digest)])[0]
 
     def ask_many(self, questions: Sequence[Question]) -> list[Outcome]:
-        """What checkers say, in order; those with the same checker and first frame go to it in one message."""
+        """What checkers say, in order; all that is put to one of them goes in one message."""
         self.asked += len(questions)
         keys = [(one.checker.digest, one.initial_digest, one.frame_digest) for one in questions]
-        found: dict[tuple[str, bytes, bytes], Outcome] = {}
-        unknown: dict[tuple[str, bytes], dict[tuple[str, bytes, bytes], Question]] = {}
+        found: dict[Key, Outcome] = {}
+        unknown: dict[str, dict[Key, Question]] = {}
         for key, question in zip(keys, questions, strict=True):
             if (outcome := self._answers.get(key)) is None:
-                unknown.setdefault((question.checker.key, question.initial_digest), {})[key] = question
+                unknown.setdefault(question.checker.key, {})[key] = question
             else:
                 found[key] = outcome
                 self._answers.move_to_end(key)
@@ -95,11 +99,15 @@ class Judge:
                 self._tell(question.checker.key, found[key])
         return [found[key] for key in keys]
 
-    def _put(self, group: dict[tuple[str, bytes, bytes], Question]) -> dict[tuple[str, bytes, bytes], Outcome]:
-        """Questions for one checker about frames of episodes with one first frame, to its process."""
-        first = next(iter(group.values()))
-        frames = np.stack([_drawn(question.frame) for question in group.values()])
-        outcomes = self._process.run(first.checker.key, _drawn(first.initial), frames)
+    def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
+        """Questions for one checker, to its process."""
+        checker = next(iter(group.values())).checker
+        pairs = [(_drawn(question.initial), _drawn(question.frame)) for question in group.values()]
+        if len(pairs) == 1:
+            ((initial, frame),) = pairs
+            outcomes = self._process.run(checker.key, initial, frame[None])
+        else:
+            outcomes = self._process.run_pairs(checker.key, pairs)
         found = dict(zip(group, outcomes, strict=True))
         self._answers.update({key: outcome for key, outcome in found.items() if outcome.kind not in PASSING})
         while len(self._answers) > self._size:

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from vlmcar_core.errors import SandboxError, UnknownName
@@ -84,14 +84,31 @@ class CheckerProcess:
         """
         if key in self._in_order:
             return self._followed(key, initial, frames, stream, begins)
+        return self._answered(key, len(frames), initial.nbytes, lambda worker, said: worker.run(initial, frames, said))
+
+    def run_pairs(self, key: str, pairs: Sequence[tuple[Frame, Frame]]) -> list[Outcome]:
+        """One outcome per pair, of a checker that is a function of two frames: different episodes in one message.
+
+        Args:
+            key: which checker.
+            pairs: an episode's first frame and the one to ask about, each uint8 (H, W, 3), all of one size.
+        """
+        if key in self._in_order:
+            raise ValueError(f"the checker {key!r} is shown episodes in order, by `run`")
+        return self._answered(key, len(pairs), pairs[0][0].nbytes, lambda worker, said: worker.run_pairs(pairs, said))
+
+    def _answered(
+        self, key: str, count: int, frame_bytes: int, ask: Callable[[Worker, list[Outcome]], None]
+    ) -> list[Outcome]:
+        """So many outcomes, each added by `ask`; where a process has to be ended, another goes on behind that frame."""
         outcomes: list[Outcome] = []
-        while len(outcomes) < len(frames):
+        while len(outcomes) < count:
             if self._kills.get(key, 0) >= KILLS:
-                return [*outcomes, *[DISABLED] * (len(frames) - len(outcomes))]
+                return [*outcomes, *[DISABLED] * (count - len(outcomes))]
             try:
-                self._started(key, initial.nbytes).run(initial, frames, outcomes)
+                ask(self._started(key, frame_bytes), outcomes)
             except Gone as gone:
-                del outcomes[len(frames) - 1 :]  # it may have answered everything, and misbehaved then
+                del outcomes[count - 1 :]  # it may have answered everything, and misbehaved then
                 outcomes.append(self._killed(key, gone))
             except SandboxError:
                 self._dropped(key)

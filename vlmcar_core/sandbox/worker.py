@@ -7,6 +7,7 @@ import struct
 import time
 from array import array
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ INITIALS = 32
 USUAL_FRAME_BYTES = 1 << 20
 """Room is made for frames of this size at first; it is taken only where it is used."""
 FRAMES_BYTES = 8 << 20
-"""For the frames of one message, unless a single frame is larger: about what the processor keeps near."""
+"""For the frames of one message, unless a single pair is larger: about what the processor keeps near."""
 SEAL_SECONDS = 60.0
 LOOK_MICROSECONDS = 50_000
 IDLE_SECONDS = 1.0
@@ -71,7 +72,7 @@ class Worker:
         self._kept = INITIALS if self.frame_bytes <= USUAL_FRAME_BYTES else 2
         self._slots: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
         order = Order(limits.seconds, limits.memory_bytes, limits.output_chars, limits.gate, trust.trusted(), skimage)
-        self._fork = ZYGOTE.fork(order, self._kept * self.frame_bytes + max(FRAMES_BYTES, self.frame_bytes))
+        self._fork = ZYGOTE.fork(order, self._kept * self.frame_bytes + max(FRAMES_BYTES, 2 * self.frame_bytes))
         self._channel = self._fork.channel
         # A wait that looks up now and then costs no more than one that does not.
         self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, LOOK_MICROSECONDS))
@@ -112,12 +113,29 @@ class Worker:
             begins: for a program, whether that episode begins with the first of the frames.
         """
         first = self._keep(initial)
-        batch = min(wire.BATCH, max(1, FRAMES_BYTES // initial.nbytes))
-        while len(outcomes) < len(frames):
-            part = frames[len(outcomes) : len(outcomes) + batch]
+
+        def asking(part: Frames) -> bytes:
+            return self._asking(wire.ASK, first, part, stream, begins and not outcomes)
+
+        self._run(frames, initial.nbytes, asking, outcomes)
+
+    def run_pairs(self, pairs: Sequence[tuple[Frame, Frame]], outcomes: list[Outcome]) -> None:
+        """As `run`, about frames of different episodes, for a checker that is a function of two frames.
+
+        Args:
+            pairs: an episode's first frame and the one to ask about, all of one size.
+            outcomes: of the first of them.
+        """
+        self._run(pairs, 2 * pairs[0][0].nbytes, self._asking_pairs, outcomes)
+
+    def _run(self, asked: Any, each_bytes: int, asking: Callable[[Any], bytes], outcomes: list[Outcome]) -> None:
+        """Ask about a part of them after the other, as many as go into a message."""
+        batch = min(wire.BATCH, max(1, FRAMES_BYTES // each_bytes))
+        while len(outcomes) < len(asked):
+            part = asked[len(outcomes) : len(outcomes) + batch]
             count = len(part)
             self._values[:count] = NOTHING_YET[:count]
-            self._send(self._asking(wire.ASK, first, part, stream, begins and not outcomes))
+            self._send(asking(part))
             faults: dict[int, Outcome] = {}
             try:
                 self._wait(count, faults)
@@ -180,21 +198,32 @@ class Worker:
                 _, (_, slot) = self._slots.popitem(last=False)
             # Held here, so that no other frame can take its identity.
             self._slots[identity] = (initial, slot)
-            np.copyto(self._room(slot * self.frame_bytes, initial), initial)
+            np.copyto(self._room(slot * self.frame_bytes, initial.shape), initial)
         self._slots.move_to_end(identity)
         return self._slots[identity][1] * self.frame_bytes
 
-    def _room(self, offset: int, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return self._pixels[offset : offset + frames.nbytes].reshape(frames.shape)
+    def _room(self, offset: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        return self._pixels[offset : offset + math.prod(shape)].reshape(shape)
 
     def _asking(self, operation: int, first: int, frames: Frames, stream: int = 0, begins: bool = False) -> bytes:
         start = self._kept * self.frame_bytes
         _right(frames)
         if self._place.shape != frames.shape:
-            self._place = self._room(start, frames)
+            self._place = self._room(start, frames.shape)
         np.copyto(self._place, frames)
         count, height, width, _ = frames.shape
         return wire.asking(operation, first, start, count, height, width, stream, begins)
+
+    def _asking_pairs(self, pairs: Sequence[tuple[Frame, Frame]]) -> bytes:
+        """Each copied to its place at once: to put them together first would cost more than the message."""
+        start = self._kept * self.frame_bytes
+        shape = pairs[0][0].shape
+        place = self._room(start, (len(pairs), 2, *shape))
+        for number, pair in enumerate(pairs):
+            for which, frame in enumerate(pair):
+                _right(frame)
+                place[number, which] = frame
+        return wire.asking(wire.ASK_PAIRS, 0, start, len(pairs), *shape[:2], 0, False)
 
     def _send(self, data: bytes) -> None:
         try:

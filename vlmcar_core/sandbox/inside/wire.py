@@ -2,14 +2,15 @@
 
     L  {"key", "source"}                     load a checker                       -> A {}
     R  a RUN struct                          ask about frames in shared memory    -> F {"frame", …}*, E
+    P  a RUN struct                          the same, about pairs: before each frame its episode's first one
     I  a RUN struct, one frame               the same, looked at closely          -> A {…} + packed masks
     D  {"source"}                            the static gate's findings           -> A {"findings": […]}
     U  {"source"}                            what a program seems to be           -> A {"classes", "findings"}
     M  {"source"}                            small wrong versions of it            -> A {"mutants": […]}
     B  {"source"}                            one that says which branches it took  -> A {"source", "branches": […]}
 
-Before the first request a worker says A {"layers": […]} or A {"refused": …}. Answers to R are float64 values in the
-second shared memory, written as they come, so that those that were given stay when the worker has to be killed:
+Before the first request a worker says A {"layers": […]} or A {"refused": …}. Answers to R and P are float64 values in
+the second shared memory, written as they come, so that those that were given stay when the worker has to be killed:
 progress in [0, 1], or FAULTY, where an F message says why; NaN where there is none yet.
 
 To wake a process on another core takes longer than most answers, so each end first looks for a moment whether something
@@ -29,13 +30,14 @@ HEADER = struct.Struct("<BII")
 """Operation, bytes of the text, bytes of the payload."""
 
 RUN = struct.Struct("<QQIIIII")
-"""Offsets of the initial frame and of the frames in shared memory, how many frames, height, width; for programs that
-are shown an episode in order: which of several episodes side by side, and whether it begins with these frames."""
+"""Offsets of the initial frame and of the frames in shared memory, how many frames or pairs, height, width; for
+programs that are shown an episode in order: which of several episodes side by side, and whether it begins with these
+frames."""
 
 ASKED = struct.Struct(HEADER.format + RUN.format.lstrip("<"))
 """A whole message about frames: a header and a RUN."""
 
-LOAD, ASK, INSPECT, DIAGNOSE, UNDERSTAND, MUTATE, BRANCHES = b"LRIDUMB"
+LOAD, ASK, ASK_PAIRS, INSPECT, DIAGNOSE, UNDERSTAND, MUTATE, BRANCHES = b"LRPIDUMB"
 ANSWER, FAULT, END = b"AFE"
 FAULTY = 2.0
 

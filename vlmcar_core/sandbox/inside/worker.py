@@ -12,7 +12,7 @@ import numpy as np
 
 from vlmcar_core import programs
 from vlmcar_core.sandbox.inside import branches, gate, mutants, seal, understanding, wire
-from vlmcar_core.sandbox.inside.program import CLOCK, Output, Program, clean
+from vlmcar_core.sandbox.inside.program import CLOCK, Fault, Output, Program, clean
 
 UINT8 = np.dtype(np.uint8)
 
@@ -49,6 +49,7 @@ class Worker:
         answers = {
             wire.LOAD: self._load,
             wire.ASK: self._ask,
+            wire.ASK_PAIRS: self._ask_pairs,
             wire.INSPECT: self._inspect,
             wire.DIAGNOSE: self._diagnose,
             wire.UNDERSTAND: self._understand,
@@ -81,14 +82,25 @@ class Worker:
     def _ask(self, text: bytes) -> None:
         assert self._program is not None
         initial, frames, stream, begins = self._seen(text)
-        answer, values = self._program.following(stream, begins), self._values
+        answer = self._program.following(stream, begins)
         for number, frame in enumerate(frames):
-            found = answer(initial, frame)
-            if not isinstance(found, float):
-                _send(wire.message(wire.FAULT, {"frame": number, **found}))
-                found = wire.FAULTY
-            values[number] = found
+            self._say(number, answer(initial, frame))
         _send(wire.END_MESSAGE)
+
+    def _ask_pairs(self, text: bytes) -> None:
+        assert self._program is not None
+        _, start, count, height, width, _, _ = wire.RUN.unpack(text)
+        pairs = np.ndarray((count, 2, height, width, 3), UINT8, self._frames, start)
+        for number, (initial, frame) in enumerate(pairs):
+            self._say(number, self._program.answer(initial, frame))
+        _send(wire.END_MESSAGE)
+
+    def _say(self, number: int, found: float | Fault) -> None:
+        """The answer about one of a message's frames."""
+        if not isinstance(found, float):
+            _send(wire.message(wire.FAULT, {"frame": number, **found}))
+            found = wire.FAULTY
+        self._values[number] = found
 
     def _inspect(self, text: bytes) -> None:
         assert self._program is not None
@@ -164,8 +176,8 @@ def _received() -> tuple[int, bytes] | None:
     data = os.read(seal.CHANNEL, 4096)
     if not data:
         return None
-    if len(data) == wire.ASKED.size and data[0] == wire.ASK:
-        return wire.ASK, data[wire.HEADER.size :]
+    if len(data) == wire.ASKED.size and data[0] in (wire.ASK, wire.ASK_PAIRS):
+        return data[0], data[wire.HEADER.size :]
     while len(data) < wire.HEADER.size or len(data) < wire.HEADER.size + wire.HEADER.unpack_from(data)[1]:
         part = os.read(seal.CHANNEL, 1 << 16)
         if not part:
