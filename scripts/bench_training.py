@@ -1,8 +1,9 @@
-"""What a dense reward costs in training, beside the sparse one: python scripts/bench_training.py [--steps 20000]
+"""What training costs, and what a dense reward adds: python scripts/bench_training.py [--out docs/training_cost.md]
 
-PPO with the program's default settings on three rewards in turn, several rounds: the environment's own on MiniGrid as
-it is installed (stock), the environment's own as this program makes it (sparse), and three sandboxed checkers beside it
-at the default tile size (dense). Wall-clock time, as ratios within one run.
+PPO with the program's settings, several rounds, each of them in turn: the environment's own reward on MiniGrid as it is
+installed, in Stable-Baselines3's copies (stock); the environment's own reward as this program trains on it (sparse);
+three sandboxed checkers beside it at the default tile size (dense). CPU time is that of all processes together, the
+checkers' among them. Ratios are taken within a round, so that a busy machine hurts all three alike.
 """
 
 import argparse
@@ -11,75 +12,269 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
+import psutil
 
 from vlmcar_core import pipeline, plugins
-from vlmcar_core.episodes import EpisodeRecord
+from vlmcar_core.copies import Copies
+from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
+from vlmcar_core.paying import CheckerPay
 from vlmcar_core.reward import CheckerReward, Judge
 from vlmcar_core.sandbox import CheckerProcess
-from vlmcar_core.training import Training
-from vlmcar_core.types import Proposal, Recording
+from vlmcar_core.train import simulated
+from vlmcar_core.trainers import _defaults
+from vlmcar_core.training import Stretch, Training
+from vlmcar_core.types import Proposal, Recording, Task
 
 minigrid = plugins.load("envs", "minigrid")
-MakeEnv = Callable[..., gym.Env[Any, Any]]
+TASKS = ("MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-8x8-v0")
+MANY = {"n_envs": 64, "n_steps": 64, "batch_size": 1024}
+"""More copies and larger batches than by default; every step is still learned from four times."""
 
 
-def seconds(make_env: MakeEnv, steps: int) -> float:
+class Cost(NamedTuple):
     """Of one training."""
+
+    wall: float
+    cpu: float
+    solved: float
+    """Share of the last 100 training episodes."""
+    remembered: float = 0.0
+    """Share of the questions to checkers that were not put to them."""
+
+
+class Clock:
+    """Seconds on the wall, and CPU seconds of this process and all below it that still run."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), self._spent()
+
+    @staticmethod
+    def _spent() -> float:
+        me = psutil.Process()
+        times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+        return sum(spent.user + spent.system for spent in times)
+
+    def read(self) -> tuple[float, float]:
+        return time.perf_counter() - self._wall, self._spent() - self._cpu
+
+
+def train(
+    trainer: str,
+    steps: int,
+    settings: dict[str, Any],
+    make_env: Callable[[str], gym.Env[Any, Any]],
+    make_copies: Callable[[int, str], Copies | None] | None = None,
+    judge: Judge | None = None,
+) -> Cost:
+    """One training, from the first reset to the last update."""
+    records: list[dict[str, Any]] = []
+
+    def watch(stretch: Stretch) -> None:
+        records.extend(stretch.records)
+
     with tempfile.TemporaryDirectory(prefix="vlmcar-bench-") as folder:
-        began = time.perf_counter()
-        plugins.load("trainers", "ppo").learn(Training(make_env, steps, 0, Path(folder) / "model.zip"))
-        return time.perf_counter() - began
+        asked = Training(make_env, steps, 0, Path(folder) / "model.zip", settings, watch)
+        if make_copies is not None:
+            asked = Training(make_env, steps, 0, asked.save_to, settings, watch, make_copies=make_copies)
+        clock = Clock()
+        plugins.load("trainers", trainer).learn(asked)
+        wall, cpu = clock.read()
+    solved = float(np.mean([record["success"] for record in records[-100:]])) if records else 0.0
+    share = judge.remembered / judge.asked if judge is not None and judge.asked else 0.0
+    return Cost(wall, cpu, solved, share)
 
 
-def viewed(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    return EpisodeRecord(minigrid.policy_view(env), minigrid.succeeded)
-
-
-def dense(task: Any, proposal: Proposal, judge: Judge) -> gym.Env[Any, Any]:
-    env = minigrid.make(task)
-    return viewed(CheckerReward(env, proposal, judge, scene=minigrid.scene, frame_key=minigrid.frame_key))
-
-
-def measure(env_id: str, steps: int, rounds: int) -> None:
+def proposed(env_id: str, experts: int = 2) -> tuple[Proposal, Task]:
     with tempfile.TemporaryDirectory(prefix="vlmcar-bench-") as folder:
-        session = pipeline.create_from_env(Path(folder), "bench", env_id, recording=Recording(2, 1, 20))
+        session = pipeline.create_from_env(Path(folder), "bench", env_id, recording=Recording(experts, 1, 20))
         pipeline.record(session)
-        proposal, task = pipeline.propose(session), session.task
-    found: dict[str, list[float]] = {"stock": [], "sparse": [], "dense": []}
-    shares = []
+        return pipeline.propose(session), session.task
+
+
+def stock(env_id: str, steps: int) -> Cost:
+    """MiniGrid and Stable-Baselines3 as they are installed; the one-hot view is this program's."""
+
+    def make_env(_view: str) -> gym.Env[Any, Any]:
+        env = gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)
+        return EpisodeRecord(minigrid.policy_view(env), minigrid.succeeded)
+
+    return train("ppo", steps, {}, make_env)
+
+
+def ours(task: Task, steps: int, settings: dict[str, Any], proposal: Proposal | None) -> Cost:
+    """As `vlmcar train` does it."""
+    judge = Judge(CheckerProcess([step.checker for step in proposal.paid])) if proposal else None
+
+    def make_copies(count: int, _view: str) -> Copies:
+        simulation, _ = simulated(minigrid, task, count)
+        payer = CheckerPay(simulation, proposal, judge) if proposal and judge else None
+        return EpisodeCopies(simulation, minigrid.succeeded, payer)
+
+    try:
+        return train("ppo", steps, settings, lambda _view: minigrid.make(task), make_copies, judge)
+    finally:
+        if judge is not None:
+            judge.close()
+
+
+def ratios(over: Sequence[Cost], under: Sequence[Cost], field: str) -> str:
+    found = [getattr(one, field) / getattr(other, field) for one, other in zip(over, under, strict=True)]
+    return f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+
+
+def speed(costs: Sequence[Cost], steps: int, field: str) -> str:
+    return f"{steps / statistics.median(getattr(cost, field) for cost in costs):,.0f}"
+
+
+def measure_ppo(env_id: str, steps: int, rounds: int) -> list[str]:
+    """A table of one task."""
+    proposal, task = proposed(env_id)
+    names = {"default": {}, "many": MANY}
+    found: dict[str, list[Cost]] = {}
+    ours(task, 256, {"n_steps": 8}, proposal)  # what is compiled, painted and imported once
     for _ in range(rounds):
-        found["stock"].append(
-            seconds(lambda _view="": viewed(gym.make(env_id, render_mode="rgb_array", disable_env_checker=True)), steps)
-        )
-        found["sparse"].append(seconds(lambda _view="": viewed(minigrid.make(task)), steps))
-        judge = Judge(CheckerProcess([step.checker for step in proposal.paid]))
-        found["dense"].append(seconds(lambda _view="", judge=judge: dense(task, proposal, judge), steps))
-        shares.append(judge.remembered / judge.asked)
-        judge.close()
-    ratios = [one / other for one, other in zip(found["dense"], found["sparse"], strict=True)]
-    stock = [one / other for one, other in zip(found["stock"], found["dense"], strict=True)]
-    speeds = ", ".join(f"{name} {steps / statistics.median(times):,.0f}" for name, times in found.items())
-    print(f"{env_id}, {len(proposal.paid)} checkers, {steps:,} steps, median of {rounds}: steps a second {speeds}")
-    print(
-        f"  dense costs {statistics.median(ratios):.2f} times sparse ({min(ratios):.2f} to {max(ratios):.2f}); "
-        f"stock MiniGrid on the sparse reward takes {statistics.median(stock):.2f} times as long as dense; "
-        f"{min(shares):.1%} to {max(shares):.1%} of the answers were remembered"
-    )
+        found.setdefault("stock", []).append(stock(env_id, steps))
+        for name, settings in names.items():
+            found.setdefault(f"sparse {name}", []).append(ours(task, steps, settings, None))
+            found.setdefault(f"dense {name}", []).append(ours(task, steps, settings, proposal))
+    lines = [
+        f"## {env_id}: PPO, {len(proposal.paid)} checkers, {steps:,} steps, median of {rounds}",
+        "",
+        "| settings | reward | steps a second | steps a CPU second | solved at the end |",
+        "|---|---|---|---|---|",
+    ]
+    for name, costs in found.items():
+        reward, _, settings = name.partition(" ")
+        solved = ", ".join(f"{cost.solved:.0%}" for cost in costs)
+        row = (settings or "default", reward, speed(costs, steps, "wall"), speed(costs, steps, "cpu"), solved)
+        lines.append(f"| {' | '.join(row)} |")
+    lines += [
+        "",
+        "| ratio | of time on the wall | of CPU time |",
+        "|---|---|---|",
+    ]
+    for label, over, under in (
+        ("dense over sparse, default", "dense default", "sparse default"),
+        ("dense over sparse, many", "dense many", "sparse many"),
+        ("stock over dense, default", "stock", "dense default"),
+        ("stock over dense, many", "stock", "dense many"),
+    ):
+        both = [ratios(found[over], found[under], field) for field in ("wall", "cpu")]
+        lines.append(f"| {label} | {both[0]} | {both[1]} |")
+    shares = [cost.remembered for name in names for cost in found[f"dense {name}"]]
+    lines += [
+        "",
+        f"Of the questions to checkers, {min(shares):.1%} to {max(shares):.1%} were answered from memory.",
+        "",
+    ]
+    return lines
+
+
+def measure_steps(env_id: str, steps: int) -> list[str]:
+    """The environment alone, under random actions."""
+    proposal, task = proposed(env_id)
+    chance = np.random.default_rng(0)
+    cells = []
+    for count in (16, 64, 256):
+        for checkers in (None, proposal):
+            judge = Judge(CheckerProcess([step.checker for step in proposal.paid]))
+            simulation, _ = simulated(minigrid, task, count)
+            payer = CheckerPay(simulation, checkers, judge) if checkers else None
+            copies = EpisodeCopies(simulation, minigrid.succeeded, payer)
+            copies.reset(0)
+            actions = chance.integers(0, 7, (max(1, steps // count), count))
+            for row in actions:  # what is seen often is known by then
+                copies.step(row)
+            clock = Clock()
+            for row in actions:
+                copies.step(row)
+            cells.append(f"{actions.size / clock.read()[1]:,.0f}")
+            copies.close()
+            judge.close()
+    env = minigrid.policy_view(gym.make(env_id, render_mode="rgb_array", disable_env_checker=True))
+    env.reset(seed=0)
+    clock = Clock()
+    for action in chance.integers(0, 7, 1000).tolist():
+        if any(env.step(action)[2:4]):
+            env.reset()
+    return [f"| {env_id} | {1000 / clock.read()[1]:,.0f} | {' | '.join(cells)} |"]
+
+
+def measure_panda(env_id: str, steps: int, rounds: int) -> list[str]:
+    """SAC with goals changed in hindsight."""
+    panda = plugins.load("envs", "panda")
+    proposal, task = proposed(env_id)
+    found: dict[str, list[Cost]] = {"sparse": [], "dense": []}
+    for _ in range(rounds):
+        for reward in found:
+            judge = Judge(CheckerProcess([step.checker for step in proposal.paid]))
+
+            def make_env(_view: str, reward: str = reward, judge: Judge = judge) -> gym.Env[Any, Any]:
+                env = panda.make(task)
+                if reward == "dense":
+                    key = getattr(panda, "frame_key", None)
+                    env = CheckerReward(env, proposal, judge, True, panda.scene, None, panda.succeeded, key)
+                return EpisodeRecord(panda.goal_view(env), panda.succeeded)
+
+            found[reward].append(train("sac", steps, {}, make_env, None, judge))
+            judge.close()
+    return [
+        f"| {env_id}, {len(proposal.paid)} checkers | {speed(found['sparse'], steps, 'wall')} "
+        f"| {speed(found['dense'], steps, 'wall')} | {ratios(found['dense'], found['sparse'], 'wall')} "
+        f"| {ratios(found['dense'], found['sparse'], 'cpu')} |"
+    ]
+
+
+def report(options: argparse.Namespace) -> list[str]:
+    default = ", ".join(f"{name} {_defaults.PPO[name]}" for name in ("n_envs", "n_steps", "batch_size", "n_epochs"))
+    many = ", ".join(f"{name} {value}" for name, value in MANY.items())
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "stable-baselines3", "minigrid", "numba"))
+    lines = [
+        "# What training costs",
+        "",
+        f"`scripts/bench_training.py --steps {options.steps} --rounds {options.rounds}`, {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.machine()}, CPython {platform.python_version()}, {packages}.",
+        "",
+        "Stock: MiniGrid and Stable-Baselines3 as they are installed, on the environment's own reward. Sparse: the",
+        "same reward as this program trains on it. Dense: the built-in proposer's checkers beside it, sealed, at the",
+        "default tile size. CPU time counts the checkers' processes. Ratios are taken within a round; in brackets are",
+        "the least and the most.",
+        "",
+        f"Settings: default is {default}; many is {many}.",
+        "",
+    ]
+    for env_id in TASKS:
+        lines += measure_ppo(env_id, options.steps, options.rounds)
+    heads = " | ".join(f"{count} copies{more}" for count in (16, 64, 256) for more in ("", ", checkers"))
+    lines += ["## The environment alone, random actions, steps a CPU second", ""]
+    lines += [f"| task | stock, one copy | {heads} |", "|---" * 8 + "|"]
+    for env_id in TASKS:
+        lines += measure_steps(env_id, 20_000)
+    lines += ["", f"## panda-gym: SAC with hindsight, {options.panda_steps:,} steps", ""]
+    lines += ["| task | sparse, steps a second | dense | dense over sparse, wall | CPU |", "|---" * 5 + "|"]
+    for env_id in ("PandaReach-v3", "PandaPush-v3") if options.panda_steps else ():
+        lines += measure_panda(env_id, options.panda_steps, options.rounds)
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=20_480, help="of each PPO training")
+    parser.add_argument("--panda-steps", type=int, default=1_500, help="of each SAC training; 0 leaves panda-gym out")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="write the tables there, too")
     options = parser.parse_args()
-    print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}")
-    for env_id in ("MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-8x8-v0"):
-        measure(env_id, options.steps, options.rounds)
+    text = "\n".join(report(options)).rstrip() + "\n"
+    print(text)
+    if options.out:
+        options.out.write_text(text)
 
 
 if __name__ == "__main__":
