@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -156,6 +157,12 @@ class Trajectory:
         return len(self.rewards)
 
 
+@lru_cache(maxsize=512)
+def _sha256(text: str) -> str:
+    """Training asks for the same few at every step."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Checker:
     """The program of one sub-task: plain Python source in the checker contract (see README)."""
@@ -172,7 +179,7 @@ class Checker:
     @property
     def digest(self) -> str:
         """SHA-256 of the source, hexadecimal. Two checkers with the same source have the same answers."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
+        return _sha256(self.source)
 
     @property
     def in_order(self) -> bool:

@@ -47,6 +47,9 @@ COVERED = {
 }
 """Minigrid's own classes whose rules are known here; every other environment is played as it is."""
 
+LOOKS = 8192 * 6
+"""A tile shows a cell (up to 4095), whether it is lit (4096), and perhaps the agent in one of four headings (8192)."""
+
 UNTOUCHED = ("reset", "gen_obs", "gen_obs_grid", "get_full_render", "get_frame", "_reward")
 """What a class must not have of its own."""
 
@@ -177,7 +180,8 @@ class Picture:
 
     def __init__(self, tile_size: int, highlight: bool, view: int, through: bool) -> None:
         self._tile_size, self._highlight, self._view, self._through = tile_size, highlight, view, through
-        self._numbers: dict[int, int] = {}
+        self._numbers = np.full(LOOKS, -1)
+        """From what a tile shows to its place among those painted; -1 where it was not yet."""
         self._tiles = np.zeros((0, tile_size, tile_size, 3), np.uint8)
 
     def salt(self, width: int) -> NDArray[np.uint64]:
@@ -198,15 +202,12 @@ class Picture:
         if self._highlight:
             wanted += 4096 * compiled.lit(cells, agent, self._view, self._through)
         wanted[y, x] += 8192 * (1 + direction)
-        numbers = [self._number(tile) for tile in wanted.ravel().tolist()]
-        tiles = self._tiles[numbers].reshape(height, width, self._tile_size, self._tile_size, 3)
-        return tiles.transpose(0, 2, 1, 3, 4).reshape(height * self._tile_size, width * self._tile_size, 3)
-
-    def _number(self, tile: int) -> int:
-        if tile not in self._numbers:
+        for tile in np.unique(wanted[self._numbers[wanted] < 0]).tolist():
             self._numbers[tile] = len(self._tiles)
             self._tiles = np.concatenate([self._tiles, self._painted(tile)[None]])
-        return self._numbers[tile]
+        tiles = self._tiles[self._numbers[wanted]]
+        whole = tiles.transpose(0, 2, 1, 3, 4).reshape(height * self._tile_size, width * self._tile_size, 3)
+        return np.asarray(whole, np.uint8)
 
     def _painted(self, tile: int) -> NDArray[np.uint8]:
         found = WorldObj.decode(tile & 15, (tile >> 4) & 15, (tile >> 8) & 15)
