@@ -66,14 +66,14 @@ class CheckerPay:
         self._again = np.zeros(count, np.bool_)
         """The last frame has to be asked about again: a checker failed for reasons that may pass."""
         self._first, self._turn = np.zeros((count, 2), np.uint64), np.zeros((count, 1), np.uint64)
+        """Whose turn it is, and the key of what that checker takes from the first frame."""
         self._known = np.zeros((1 << KNOWN, 2), np.uint64)
 
     def begin(self, numbers: NDArray[np.intp]) -> None:
         wanted = np.zeros(len(self._copies), np.bool_)
         wanted[numbers] = True
         keys = self._simulation.frame_keys(wanted)
-        self._first[numbers] = self._last[numbers] = keys[numbers]
-        self._turn[numbers] = 0
+        self._last[numbers] = keys[numbers]
         for number in numbers.tolist():
             faults: dict[str, str] = {}
             first = cache(partial(self._simulation.first_frame, number))
@@ -138,5 +138,7 @@ class CheckerPay:
         self._looks[number] = account.looks
         self._again[number] = any(told.startswith(PASSING) for told in faults.values())
         self._turn[number] = account.completed
+        if self._by_turn and account.looks:
+            self._first[number] = np.frombuffer(self._copies[number].first_key(account.completed)[:16], np.uint64)
         if not self._always:
             self._idle[number] = sum(account.step(None).components.values())

@@ -21,6 +21,9 @@ from vlmcar_core.types import Checker, Frame, Outcome, Proposal
 REMEMBERED = 200_000
 """Answers kept; about 250 bytes each."""
 
+FIRSTS = 100_000
+"""First frames of which it is kept what a checker takes from them; about 250 bytes each."""
+
 PASSING = ("timeout", "memory", "crash")
 """Faults that may be the machine's momentary state; they are not remembered, but asked about again."""
 
@@ -30,7 +33,7 @@ Drawn = Frame | Callable[[], Frame]
 
 
 Key = tuple[str, bytes, bytes]
-"""Digests of a checker, a first frame and a frame."""
+"""Digests of a checker, of what it takes from the first frame, and of a frame."""
 
 
 class Question(NamedTuple):
@@ -61,6 +64,9 @@ class Judge:
         self._stop_when_disabled = stop_when_disabled
         self._size = remembered
         self._answers: OrderedDict[Key, Outcome] = OrderedDict()
+        self._firsts: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
+        self._whole: set[str] = set()
+        """Checkers of which it cannot be told what they take from a first frame."""
         self.asked = 0
         """Questions so far; `remembered` of them were not put to the process."""
         self.remembered = 0
@@ -82,7 +88,7 @@ class Judge:
     def ask_many(self, questions: Sequence[Question]) -> list[Outcome]:
         """What checkers say, in order; all that is put to one of them goes in one message."""
         self.asked += len(questions)
-        keys = [(one.checker.digest, one.initial_digest, one.frame_digest) for one in questions]
+        keys = [(one.checker.digest, self.first_key(one), one.frame_digest) for one in questions]
         found: dict[Key, Outcome] = {}
         unknown: dict[str, dict[Key, Question]] = {}
         for key, question in zip(keys, questions, strict=True):
@@ -98,6 +104,22 @@ class Judge:
             if found[key].kind != "ok":
                 self._tell(question.checker.key, found[key])
         return [found[key] for key in keys]
+
+    def first_key(self, question: Question) -> bytes:
+        """16 bytes or more, equal only for first frames that a checker cannot tell apart: of what it takes from them
+        where it takes only a part (`sandbox/inside/first.py`), else of the whole frame."""
+        digest = question.checker.digest
+        if digest in self._whole:
+            return question.initial_digest
+        key = (digest, question.initial_digest)
+        if (found := self._firsts.get(key)) is None:
+            said = self._process.first(question.checker.key, _drawn(question.initial))
+            if said is False:
+                self._whole.add(digest)
+            found = self._firsts[key] = said or question.initial_digest
+            if len(self._firsts) > FIRSTS:
+                self._firsts.popitem(last=False)
+        return found
 
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
@@ -175,6 +197,11 @@ class Watching:
         """To one of the checkers, about a frame of this episode and its key."""
         assert self._initial is not None, "an episode has not begun"
         return Question(self._checkers[index], self._initial, self._initial_digest, frame, key)
+
+    def first_key(self, index: int) -> bytes:
+        """Of what one of the checkers takes from this episode's first frame."""
+        assert self._initial is not None, "an episode has not begun"
+        return self._judge.first_key(self.question(index, self._initial, self._initial_digest))
 
     def look(
         self,

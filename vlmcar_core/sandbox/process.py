@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import Literal
 
 from vlmcar_core.errors import SandboxError, UnknownName
 from vlmcar_core.sandbox.inside import wire
@@ -114,6 +115,27 @@ class CheckerProcess:
                 self._dropped(key)
                 raise
         return outcomes
+
+    def first(self, key: str, initial: Frame) -> bytes | Literal[False] | None:
+        """A digest of what a checker takes from an episode's first frame: it answers alike for all first frames with
+        the same. None where that cannot be told of this frame; False where it cannot be told of any.
+
+        Args:
+            key: which checker.
+            initial: uint8 (H, W, 3).
+        """
+        if key in self._in_order:
+            return False
+        if self._kills.get(key, 0) >= KILLS:
+            return None
+        try:
+            return self._started(key, initial.nbytes).first(initial)
+        except Gone as gone:
+            self._killed(key, gone)
+            return None
+        except SandboxError:
+            self._dropped(key)
+            raise
 
     def _followed(self, key: str, initial: Frame, frames: Frames, stream: int, begins: bool) -> list[Outcome]:
         """What a checker in order says; after its process had to be ended it is lost for the rest of the episode."""

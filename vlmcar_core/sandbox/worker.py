@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import socket
 import struct
 import time
@@ -9,7 +10,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -36,6 +37,7 @@ SIGKILL, SIGSYS = 9, 31
 
 NOTHING_YET = memoryview(array("d", [math.nan] * wire.BATCH))
 UINT8 = np.dtype(np.uint8)
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,17 @@ class Worker:
                 outcomes += found
             if len(found) < count:
                 raise Gone(heard.nonsense("fewer answers than frames"))
+
+    def first(self, initial: Frame) -> bytes | Literal[False] | None:
+        """A digest of what the checker takes from a first frame; None where that cannot be told of this frame, False
+        where it cannot be told of any."""
+        self._send(self._asking(wire.FIRST, 0, initial[None]))
+        said = self._answer(factor=2.0)[0].get("first")
+        if said is None or said is False:
+            return said
+        if not isinstance(said, str) or DIGEST.fullmatch(said) is None:
+            raise Gone(heard.nonsense("no digest"))
+        return bytes.fromhex(said)
 
     def inspect(self, initial: Frame, current: Frame) -> Inspection:
         self._send(self._asking(wire.INSPECT, self._keep(initial), current[None]))

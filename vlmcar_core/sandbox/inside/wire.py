@@ -3,6 +3,7 @@
     L  {"key", "source"}                     load a checker                       -> A {}
     R  a RUN struct                          ask about frames in shared memory    -> F {"frame", …}*, E
     P  a RUN struct                          the same, about pairs: before each frame its episode's first one
+    O  a RUN struct, one frame               what is taken from it as a first one   -> A {"first": SHA-256, null, false}
     I  a RUN struct, one frame               the same, looked at closely          -> A {…} + packed masks
     D  {"source"}                            the static gate's findings           -> A {"findings": […]}
     U  {"source"}                            what a program seems to be           -> A {"classes", "findings"}
@@ -11,7 +12,8 @@
 
 Before the first request a worker says A {"layers": […]} or A {"refused": …}. Answers to R and P are float64 values in
 the second shared memory, written as they come, so that those that were given stay when the worker has to be killed:
-progress in [0, 1], or FAULTY, where an F message says why; NaN where there is none yet.
+progress in [0, 1], or FAULTY, where an F message says why; NaN where there is none yet. To O it answers null where it
+cannot be told of this frame, false where it cannot be told of any.
 
 To wake a process on another core takes longer than most answers, so each end first looks for a moment whether something
 comes, and sleeps only then. The worker, which may read and write its channel and nothing else, looks at the bell: the
@@ -37,7 +39,7 @@ frames."""
 ASKED = struct.Struct(HEADER.format + RUN.format.lstrip("<"))
 """A whole message about frames: a header and a RUN."""
 
-LOAD, ASK, ASK_PAIRS, INSPECT, DIAGNOSE, UNDERSTAND, MUTATE, BRANCHES = b"LRPIDUMB"
+LOAD, ASK, ASK_PAIRS, FIRST, INSPECT, DIAGNOSE, UNDERSTAND, MUTATE, BRANCHES = b"LRPOIDUMB"
 ANSWER, FAULT, END = b"AFE"
 FAULTY = 2.0
 

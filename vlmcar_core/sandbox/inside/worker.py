@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vlmcar_core import programs
-from vlmcar_core.sandbox.inside import branches, gate, mutants, seal, understanding, wire
+from vlmcar_core.sandbox.inside import branches, first, gate, mutants, seal, understanding, wire
 from vlmcar_core.sandbox.inside.program import CLOCK, Fault, Output, Program, clean
 
 UINT8 = np.dtype(np.uint8)
@@ -43,6 +43,8 @@ class Worker:
         self._lookout = wire.Lookout()
         self._values = np.frombuffer(values, np.float64)
         self._program: Program | None = None
+        self._readers: list[str] | None = None
+        """The functions through which alone it looks at the first frame; None where it does so in any other way."""
 
     def serve(self) -> None:
         """Answer until the other end is closed."""
@@ -50,6 +52,7 @@ class Worker:
             wire.LOAD: self._load,
             wire.ASK: self._ask,
             wire.ASK_PAIRS: self._ask_pairs,
+            wire.FIRST: self._first,
             wire.INSPECT: self._inspect,
             wire.DIAGNOSE: self._diagnose,
             wire.UNDERSTAND: self._understand,
@@ -73,6 +76,7 @@ class Worker:
         reading = programs.reading_of(source)
         if reading is None:
             self._program = Program(key, source, gated)
+            self._readers = None if self._program.fault else first.readers(source)
         else:
             from vlmcar_core.sandbox.inside.released import Released  # with OpenCV, which the app does without
 
@@ -101,6 +105,15 @@ class Worker:
             _send(wire.message(wire.FAULT, {"frame": number, **found}))
             found = wire.FAULTY
         self._values[number] = found
+
+    def _first(self, text: bytes) -> None:
+        assert self._program is not None
+        _, frames, _, _ = self._seen(text)
+        answer: str | bool | None = False
+        if self._readers is not None:
+            functions = [self._program.names[name] for name in self._readers]
+            answer, _ = self._program.call(lambda: first.told([function(frames[0].copy()) for function in functions]))
+        _send(wire.message(wire.ANSWER, {"first": answer}))
 
     def _inspect(self, text: bytes) -> None:
         assert self._program is not None
@@ -133,8 +146,8 @@ class Worker:
 
     def _seen(self, text: bytes) -> tuple[Any, Any, int, bool]:
         """The initial frame and the frames, read-only views of shared memory; which episode, whether it begins."""
-        first, start, count, height, width, stream, begins = wire.RUN.unpack(text)
-        initial = np.ndarray((height, width, 3), UINT8, self._frames, first)
+        offset, start, count, height, width, stream, begins = wire.RUN.unpack(text)
+        initial = np.ndarray((height, width, 3), UINT8, self._frames, offset)
         frames = np.ndarray((count, height, width, 3), UINT8, self._frames, start)
         return initial, frames, stream, bool(begins)
 
@@ -176,7 +189,7 @@ def _received() -> tuple[int, bytes] | None:
     data = os.read(seal.CHANNEL, 4096)
     if not data:
         return None
-    if len(data) == wire.ASKED.size and data[0] in (wire.ASK, wire.ASK_PAIRS):
+    if len(data) == wire.ASKED.size and data[0] in (wire.ASK, wire.ASK_PAIRS, wire.FIRST):
         return data[0], data[wire.HEADER.size :]
     while len(data) < wire.HEADER.size or len(data) < wire.HEADER.size + wire.HEADER.unpack_from(data)[1]:
         part = os.read(seal.CHANNEL, 1 << 16)
