@@ -34,8 +34,8 @@ from vlmcar_core.types import Proposal, Recording, Task
 
 minigrid = plugins.load("envs", "minigrid")
 TASKS = ("MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-8x8-v0")
-MANY = {"n_envs": 64, "n_steps": 64, "batch_size": 1024}
-"""More copies and larger batches than by default; every step is still learned from four times."""
+MANY = {"n_envs": 64, "n_steps": 32, "batch_size": 512}
+"""More copies and larger batches than by default; as many steps an update, each learned from four times, as there."""
 
 
 class Cost(NamedTuple):
@@ -138,7 +138,7 @@ def measure_ppo(env_id: str, steps: int, rounds: int) -> list[str]:
     proposal, task = proposed(env_id)
     names = {"default": {}, "many": MANY}
     found: dict[str, list[Cost]] = {}
-    ours(task, 256, {"n_steps": 8}, proposal)  # what is compiled, painted and imported once
+    ours(task, 256, {"n_steps": 16}, proposal)  # what is compiled, painted and imported once
     for _ in range(rounds):
         found.setdefault("stock", []).append(stock(env_id, steps))
         for name, settings in names.items():
