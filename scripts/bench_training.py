@@ -12,7 +12,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -232,11 +232,12 @@ def measure_panda(env_id: str, steps: int, rounds: int) -> list[str]:
     ]
 
 
-def report(options: argparse.Namespace) -> list[str]:
+def report(options: argparse.Namespace) -> Iterator[str]:
+    """The lines of the tables, as they are measured."""
     default = ", ".join(f"{name} {_defaults.PPO[name]}" for name in ("n_envs", "n_steps", "batch_size", "n_epochs"))
     many = ", ".join(f"{name} {value}" for name, value in MANY.items())
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "stable-baselines3", "minigrid", "numba"))
-    lines = [
+    yield from (
         "# What training costs",
         "",
         f"`scripts/bench_training.py --steps {options.steps} --rounds {options.rounds}`, {os.cpu_count()} cores, "
@@ -249,19 +250,19 @@ def report(options: argparse.Namespace) -> list[str]:
         "",
         f"Settings: default is {default}; many is {many}.",
         "",
-    ]
+    )
     for env_id in TASKS:
-        lines += measure_ppo(env_id, options.steps, options.rounds)
+        yield from measure_ppo(env_id, options.steps, options.rounds)
     heads = " | ".join(f"{count} copies{more}" for count in (16, 64, 256) for more in ("", ", checkers"))
-    lines += ["## The environment alone, random actions, steps a CPU second", ""]
-    lines += [f"| task | stock, one copy | {heads} |", "|---" * 8 + "|"]
+    yield from ("## The environment alone, random actions, steps a CPU second", "")
+    yield from (f"| task | stock, one copy | {heads} |", "|---" * 8 + "|")
     for env_id in TASKS:
-        lines += measure_steps(env_id, 20_000)
-    lines += ["", f"## panda-gym: SAC with hindsight, {options.panda_steps:,} steps", ""]
-    lines += ["| task | sparse, steps a second | dense | dense over sparse, wall | CPU |", "|---" * 5 + "|"]
-    for env_id in ("PandaReach-v3", "PandaPush-v3") if options.panda_steps else ():
-        lines += measure_panda(env_id, options.panda_steps, options.rounds)
-    return lines
+        yield from measure_steps(env_id, 20_000)
+    if options.panda_steps:
+        yield from ("", f"## panda-gym: SAC with hindsight, {options.panda_steps:,} steps", "")
+        yield from ("| task | sparse, steps a second | dense | dense over sparse, wall | CPU |", "|---" * 5 + "|")
+        for env_id in ("PandaReach-v3", "PandaPush-v3"):
+            yield from measure_panda(env_id, options.panda_steps, options.rounds)
 
 
 def main() -> None:
@@ -271,10 +272,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write the tables there, too")
     options = parser.parse_args()
-    text = "\n".join(report(options)).rstrip() + "\n"
-    print(text)
+    lines = []
+    for line in report(options):
+        print(line, flush=True)
+        lines.append(line)
     if options.out:
-        options.out.write_text(text)
+        options.out.write_text("\n".join(lines).rstrip() + "\n")
 
 
 if __name__ == "__main__":
