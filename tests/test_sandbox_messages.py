@@ -57,6 +57,7 @@ answers = st.fixed_dictionaries(
         "line": values,
         "refused": values,
         "layers": values,
+        "first": values | st.text("0123456789abcdef", min_size=63, max_size=65),
     },
 )
 
@@ -100,11 +101,16 @@ def looked_sound(found: Inspection) -> bool:
     early=False,
     ends=True,
 )
+@example(data=wire.message(wire.ANSWER, {"first": "0" * 63}) * 2, early=True, ends=False)
+@example(data=wire.message(wire.ANSWER, {"first": True}) * 2, early=True, ends=False)
 def test_whatever_a_worker_says_is_taken_for_its_checkers_word(data: bytes, early: bool, ends: bool) -> None:
     source = SAYS.format(data=data.hex(), early=early, ends=ends)
     with CheckerProcess([Checker("it", source), HONEST], LIMITS) as process:
+        taken = process.first("it", FRAMES[0])
+        assert taken is None or taken is False or (isinstance(taken, bytes) and len(taken) == 32)
         outcomes = process.run("it", FRAMES[0], FRAMES)
-        assert len(outcomes) == len(FRAMES) and all(sound(outcome) for outcome in outcomes)
+        outcomes += process.run_pairs("it", [(FRAMES[0], frame) for frame in FRAMES])
+        assert len(outcomes) == 2 * len(FRAMES) and all(sound(outcome) for outcome in outcomes)
         assert looked_sound(process.inspect("it", FRAMES[0], FRAMES[1]))
         assert [outcome.done for outcome in process.run("honest", picture(), np.stack([picture(3), picture(4)]))] == [
             False,
