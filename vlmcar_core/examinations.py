@@ -1,5 +1,6 @@
 """What the laboratory found about the checkers of a proposal, as counts and places; judgements are derived."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,6 +8,18 @@ from vlmcar_core.types import Count
 from vlmcar_core.verdicts import Judged
 
 Kind = Literal["false alarm", "missed", "fault", "changed"]
+
+Origin = Literal["named", "title", "success", "fires", "none"]
+"""How it is known what a checker is about: a person named it; its title does; the environment's own word on success
+does; where it first fires does, which is no evidence for it; or it is not known."""
+
+ORIGINS: dict[Origin, str] = {
+    "named": "named by a person",
+    "title": "guessed from its title",
+    "success": "guessed from what comes true when the environment calls an episode solved",
+    "fires": "guessed from where it fires itself, which proves nothing",
+    "none": "nothing fits",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,26 @@ class Survivor:
 
     what: str
     line: int
+    where: str = ""
+    """The code around it; empty where it was not kept."""
+
+    value: str = ""
+    """Of a number: as it stands in the code; empty for every other mistake."""
+
+    changed: str = ""
+    """What became of it."""
+
+
+@dataclass(frozen=True)
+class Unnoticed:
+    """A place in the code at which it might be wrong, and nothing recorded would show it."""
+
+    line: int
+    told: str
+    """What nothing recorded tells apart."""
+
+    record: str
+    """What to record to tell it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +124,15 @@ class Examined:
     named: bool = False
     """A person named the fact, or said that there is none."""
 
+    origin: Origin = "fires"
+    """Where the fact is known from."""
+
+    likely: tuple[str, ...] = ()
+    """The facts that it may be about, the likeliest first."""
+
+    basis: str = ""
+    """SHA-256 of all that it was found from: the same while nothing changes. Empty where that is not known."""
+
     shaken: tuple[Case, ...] = ()
     """Where it answers differently though only the picture changed a little; told, not judged."""
 
@@ -108,6 +150,21 @@ class Examined:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What becomes of one sub-task that is seen to be done before its turn."""
+
+    key: str
+    early: Count
+    """Of all recorded episodes, those in which it is called done before every sub-task before it has been."""
+
+    later: Count
+    """Of these, those in which it is paid once its turn has come."""
+
+    paid_early: int = 0
+    """Of these, those in which it is paid before its turn: none, or the chain is wrong."""
+
+
+@dataclass(frozen=True)
 class Examination:
     """One examination of one proposal."""
 
@@ -121,6 +178,12 @@ class Examination:
     """Recorded episodes; `made` more were made from them."""
 
     made: int = 0
+    turns: tuple[Turn, ...] = ()
+    """One per sub-task, in order: what the chain pays for it out of its turn."""
+
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """The trajectories that it looked at: by id, SHA-256 of the file."""
+
     number: int | None = None
     created: str = ""
 
@@ -131,12 +194,22 @@ def judge(examined: Examined) -> Judged:
     if examined.cases:
         first = examined.cases[0]
         more = f" and in {len(examined.cases) - 1} more places" if len(examined.cases) > 1 else ""
-        return Judged("rejected", f"{first.kind} in {first.episode}, frame {first.frame}{more}: {first.reason}")
+        told = f"{first.kind} in {first.episode}, frame {first.frame}{more}: {first.reason}{_guess(examined)}"
+        return Judged("rejected", told)
     said = f"fires in {should.hits} of {should.total} episodes that should have it"
     said += f", is silent in {must_not.hits} of {must_not.total} that must not"
     if examined.lacking:
         return Judged("undecided", f"{said}; record {examined.lacking[0]}")
+    if examined.fact is not None and not examined.named and examined.origin == "fires":
+        return Judged("undecided", f"{said}{_guess(examined)}: name what it is about")
     return Judged("accepted", said)
+
+
+def _guess(examined: Examined) -> str:
+    """That nobody named the fact, where there is one."""
+    if examined.fact is None or examined.named:
+        return ""
+    return f"; that it is about “{examined.fact}” is {ORIGINS[examined.origin]}"
 
 
 def total(rows: tuple[Row, ...], side: Literal["should", "must_not"]) -> Count:

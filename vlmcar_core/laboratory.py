@@ -11,8 +11,9 @@ from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
 from vlmcar_core.marks import standing
 from vlmcar_core.pipeline import silent
+from vlmcar_core.recordings import Distinct
 from vlmcar_core.store import Session
-from vlmcar_core.types import Answers, Count, Progress, Proposal, Trajectory
+from vlmcar_core.types import Answers, Count, Frame, Progress, Proposal, Trajectory
 from vlmcar_core.verdicts import Verification
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def examine(
             seen.append(message)
         progress(max(0, len(seen) - 1), steps, message)
 
-    examination = session.add_examination(stage.examine(proposal, material, mutants, told))
+    try:
+        examination = session.add_examination(stage.examine(proposal, material, mutants, told))
+    finally:
+        session.forget_made_answers()
     progress(steps, steps, f"{examination.episodes} episodes, and {examination.made} made from them")
     return examination
 
@@ -272,21 +276,66 @@ def material_of(
 
     said: dict[str, dict[str, Answers]] = {}
     episodes: dict[str, Episode] = {}
+    digests: dict[str, str] = {}
+    examinations = session.examinations().items
+    sound = {digest for examination in examinations for digest in examination.evidence.values()}
     for info in session.trajectories().items:
-        found = {step.key: session.answers(step.checker.digest, info.id) for step in proposal.steps}
+        frames = info.steps + 1
+        found = {step.key: session.answers(step.checker.digest, info.id, frames) for step in proposal.steps}
         known = {key: answers for key, answers in found.items() if answers is not None}
-        whole = info.id in verification.trajectories and len(known) == len(found)
-        if whole and pipeline.frames(session, info.id) is not None:
-            facts_told = recordings.read_facts(session.trajectory_path(info.id))
+        path = session.trajectory_path(info.id)
+        if info.id not in verification.trajectories or len(known) < len(found):
+            continue
+        digest = recordings.digest(path)
+        # The same bytes as an examination went through before need not be read again to see that they can be.
+        if digest in sound or pipeline.frames(session, info.id) is not None:
+            said[info.id], digests[info.id] = known, digest
             scene = info.versions.get("scene", "")
-            said[info.id] = known
-            episodes[info.id] = Episode(info.id, info.source, info.success, facts_told, scene)
+            episodes[info.id] = Episode(info.id, info.source, info.success, recordings.read_facts(path), scene)
     impure = {verdict.key: verdict.impure for verdict in verification.verdicts if verdict.impure}
     marks = standing(session.marks().items)
-    return Material(_Shelf(session, list(said)), said, impure, facts, marks, episodes)
+    earlier = [found for examination in examinations for found in examination.checkers]
+    return Material(
+        _Stored(session, list(said)),
+        said,
+        impure,
+        facts,
+        marks,
+        episodes,
+        _Shelf(session),
+        _Made(session),
+        digests,
+        earlier,
+    )
 
 
-class _Shelf(Mapping[str, Trajectory]):
+class _Shelf:
+    """Frames of stored trajectories: those that were read lately are in memory."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def frames(self, id: str) -> Distinct:
+        return self._session.frames(id)
+
+    def initial(self, id: str) -> Frame:
+        return recordings.read_frame(self._session.trajectory_path(id), 0)
+
+
+class _Made:
+    """What was said about made episodes, kept in the session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, content: str, frames: int) -> Answers | None:
+        return self._session.made_answers(content, frames)
+
+    def keep(self, content: str, answers: Answers) -> None:
+        self._session.save_made_answers(content, answers)
+
+
+class _Stored(Mapping[str, Trajectory]):
     """Stored trajectories, each read when it is asked for: all of them may be larger than the memory."""
 
     def __init__(self, session: Session, ids: Sequence[str]) -> None:

@@ -361,7 +361,9 @@ def verify(session: Session, number: int | None = None, progress: Progress = sil
     header, proposal = session.header(), session.proposal(number)
     infos = {info.id: info for info in session.trajectories().items}
     found = {
-        (step.checker.digest, id): session.answers(step.checker.digest, id) for step in proposal.steps for id in infos
+        (step.checker.digest, id): session.answers(step.checker.digest, id, info.steps + 1)
+        for step in proposal.steps
+        for id, info in infos.items()
     }
     missing = [key for key, answers in found.items() if answers is None]
     checkers = {step.checker.digest: step.checker for step in proposal.steps}

@@ -4,6 +4,7 @@ Frames that repeat (an agent bumping into a wall) are stored once; `order` says 
 of PNGs can be read one frame at a time, and by any other program.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -188,6 +189,15 @@ def read_facts(path: Path) -> dict[str, NDArray[np.bool_]]:
 
 def _facts(steps: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name.removeprefix("fact:"): truth for name, truth in steps.items() if name.startswith("fact:")}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a trajectory's file, hexadecimal. Raises `DamagedFile` where it may not be read."""
+    found = hashlib.sha256()
+    with files.opened(path, FILE_LIMIT_BYTES) as file:
+        while piece := file.read(archives.PIECE_BYTES):
+            found.update(piece)
+    return found.hexdigest()
 
 
 def read_order(path: Path) -> NDArray[np.int32]:

@@ -57,16 +57,21 @@ from vlmcar_core.verdicts import Verification
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
 ANSWERS, VERDICTS, EXAMINATIONS, RUNS, JOBS = "answers", "verdicts", "examinations", "runs", "jobs"
+MADE = "made"
 DIALOGUES, PROMPTS = "dialogues", "prompts"
 COMPARISONS = "comparisons"
 """A folder beside the sessions (see compare.py); no session may be called so."""
 
 DRAFT, MARKS = "draft.json", "marks.jsonl"
 ANSWERS_LIMIT_BYTES = 64 * 1024 * 1024
+MADE_KEPT = 2_000
+"""Answers about made episodes; a file is of a few KiB. The oldest give way."""
+
 PROMPT_LIMIT_BYTES = 256 * 1024
 NUMBER_MAX = 999_999_999
 
 DIGEST = re.compile(r"[0-9a-f]{24}")
+MADE_FILE = re.compile(r"[0-9a-f]{64}\.npz")
 ZIP = re.compile(r"[^.].*\.zip", re.DOTALL)
 JSON = re.compile(r"[^.].*\.json", re.DOTALL)
 PROMPT = re.compile(r"[^.].*\.md", re.DOTALL)
@@ -450,12 +455,10 @@ class Session:
             id: of the trajectory.
             frames: how many the trajectory has, T + 1, where the caller knows; else its file is opened to see.
         """
-        try:
-            with archives.opened(self._answers_path(digest, id), ANSWERS_LIMIT_BYTES) as archive:
-                found = _answers(archive.arrays(ANSWERS_LIMIT_BYTES))
-            frames = self._frames_of(id) if frames is None else frames
-        except (DamagedFile, FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        found = _read_answers(lambda: self._answers_path(digest, id))
+        if found is None:
             return None
+        frames = self._frames_of(id) if frames is None else frames
         return found if frames in (None, len(found.values)) else None
 
     def _frames_of(self, id: str) -> int | None:
@@ -466,16 +469,28 @@ class Session:
             return None
 
     def save_answers(self, digest: str, id: str, answers: Answers) -> None:
-        faults = answers.faults
-        arrays: dict[str, ArrayLike] = {
-            "values": answers.values,
-            "frame": np.array(list(faults), dtype=np.int32),
-            "kind": np.array([fault.kind for fault in faults.values()], dtype=np.str_),
-            "message": np.array([fault.message for fault in faults.values()], dtype=np.str_),
-            "line": np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
-            "frame_seconds": np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
-        }
-        files.write_bytes(self._answers_path(digest, id), archives.packed(arrays))
+        files.write_bytes(self._answers_path(digest, id), _packed_answers(answers))
+
+    def made_answers(self, content: str, frames: int) -> Answers | None:
+        """What was said about an episode that was made from a recorded one; None where that is not known any more.
+
+        Args:
+            content: SHA-256, hexadecimal, of all that the answers depend on: the checker, its limits, the frames.
+            frames: how many the episode has, T + 1.
+        """
+        found = _read_answers(lambda: self.inside(MADE) / f"{content}.npz")
+        return found if found is not None and len(found.values) == frames else None
+
+    def save_made_answers(self, content: str, answers: Answers) -> None:
+        files.write_bytes(self._new(MADE) / f"{content}.npz", _packed_answers(answers))
+
+    def forget_made_answers(self, keep: int = MADE_KEPT) -> int:
+        """Remove the oldest of these until so many are left; returns how many were removed."""
+        paths = files.listed(self.inside(MADE), MADE_FILE)
+        surplus = sorted(paths, key=lambda path: path.lstat().st_mtime_ns)[: max(0, len(paths) - keep)]
+        for path in surplus:
+            files.remove(path)
+        return len(surplus)
 
     def _answers_path(self, digest: str, id: str) -> Path:
         return self.inside(ANSWERS, digest[:24]) / f"{id}.npz"
@@ -582,6 +597,28 @@ class Session:
     def new_job_folder(self, stage: str) -> Path:
         """An empty folder of the next number, such as `003-record`."""
         return _new_folder(self._new(JOBS), f"-{stage}")
+
+
+def _read_answers(path: Callable[[], Path]) -> Answers | None:
+    """None where there are none that can be read, or a link is on the way."""
+    try:
+        with archives.opened(path(), ANSWERS_LIMIT_BYTES) as archive:
+            return _answers(archive.arrays(ANSWERS_LIMIT_BYTES))
+    except (DamagedFile, FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _packed_answers(answers: Answers) -> bytes:
+    faults = answers.faults
+    arrays: dict[str, ArrayLike] = {
+        "values": answers.values,
+        "frame": np.array(list(faults), dtype=np.int32),
+        "kind": np.array([fault.kind for fault in faults.values()], dtype=np.str_),
+        "message": np.array([fault.message for fault in faults.values()], dtype=np.str_),
+        "line": np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
+        "frame_seconds": np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
+    }
+    return archives.packed(arrays)
 
 
 def _answers(arrays: dict[str, NDArray[Any]]) -> Answers:

@@ -7,6 +7,7 @@ as robustness, and not judged.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import cv2
@@ -27,9 +28,14 @@ class Made:
     """An episode that was made from a recorded one."""
 
     operator: str
-    trajectory: Trajectory
+    make: Callable[[], Trajectory]
     judged: bool
     """A contradiction is the checker's mistake; else it is told as a lack of robustness."""
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """Made anew each time it is asked for: all of them together would fill the memory."""
+        return self.make()
 
 
 def negatives(trajectory: Trajectory, random: Trajectory | None = None) -> list[Made]:
@@ -52,9 +58,9 @@ def negatives(trajectory: Trajectory, random: Trajectory | None = None) -> list[
             orders.append((f"back and forth around “{name}”", np.r_[0:trigger, _back_and_forth(trigger)]))
             orders.append((f"undone after “{name}”", np.r_[0 : trigger + 1, np.arange(trigger, -1, -1)]))
     orders += _swapped(trajectory)
-    made = [Made(name, shown(trajectory, order), True) for name, order in orders if len(order)]
+    made = [Made(name, partial(shown, trajectory, order), True) for name, order in orders if len(order)]
     if random is not None and np.array_equal(random.frames[0], trajectory.frames[0]):
-        made.append(Made("last frame spliced in", _spliced(random, trajectory), True))
+        made.append(Made("last frame spliced in", partial(_spliced, random, trajectory), True))
     return made
 
 
@@ -72,9 +78,11 @@ def _swapped(trajectory: Trajectory) -> list[tuple[str, Order]]:
 
 def changes(trajectory: Trajectory) -> list[Made]:
     """The same episode seen a little differently."""
-    return [
-        Made(name, replace(trajectory, frames=change(trajectory.frames)), False) for name, change in CHANGES.items()
-    ]
+    return [Made(name, partial(_changed, trajectory, change), False) for name, change in CHANGES.items()]
+
+
+def _changed(trajectory: Trajectory, change: Callable[[Frames], Frames]) -> Trajectory:
+    return replace(trajectory, frames=change(trajectory.frames))
 
 
 def shown(trajectory: Trajectory, order: Order) -> Trajectory:

@@ -1,21 +1,26 @@
 """What each checker must say of an episode, as far as anything but the checker itself knows it.
 
-Where the simulator tells named facts ("key held"), a sub-task is compared with the fact that comes true, in every
-expert, where its checker first fires. That is a guess; a person may name another fact, or none. Where nothing is known
-nothing is said: no label is made up.
+Where the simulator tells named facts ("key held"), a sub-task is compared with the one that it is about: by a person's
+word, or by what its title names, or, for the goal, by what comes true when the environment calls an episode solved.
+Where none of these tells, the fact that comes true where the checker itself first fires is taken, and a checker is
+never accepted for agreeing with that. Where nothing is known nothing is said: no label is made up.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core.examinations import Origin
+from vlmcar_core.lab import titles
 from vlmcar_core.types import GOAL, Answers, Source, SubTask, Trajectory
 
 EARLY = 1
 """Frames that a checker may come before its fact: what moves is often seen to be there a frame before it counts."""
+
+SELDOM = 1_000_000
+"""Further off than any fact that fits."""
 
 Facts = Mapping[str, NDArray[np.bool_]]
 
@@ -56,37 +61,98 @@ class Episode:
         return cls(id, trajectory.source, trajectory.success, trajectory.facts, scene)
 
 
-def anchors(
-    steps: Sequence[SubTask], experts: Sequence[tuple[Episode, Mapping[str, Answers]]]
-) -> dict[str, str | None]:
-    """For each step the fact that its checker seems to see, by the step's key; None where no fact fits.
+@dataclass(frozen=True)
+class Anchor:
+    """The fact that a checker is compared with, and where that is known from."""
 
-    A fact fits where in every expert it comes true within `EARLY` frames of the checker's first fire. Of several, the
-    nearest is taken, then the one that shares most words with the step's title.
+    fact: str | None
+    origin: Origin
+    likely: tuple[str, ...] = ()
+    """The facts that it may be about, the likeliest first: what a person is offered to choose from."""
+
+
+Expert = tuple[Episode, Mapping[str, Answers]]
+"""What is known of an episode, and by checker key what was said in it."""
+
+
+def anchors(steps: Sequence[SubTask], experts: Sequence[Expert], episodes: Iterable[Episode] = ()) -> dict[str, Anchor]:
+    """For each step the fact that it is about, by the step's key, as far as that can be told without a person.
+
+    In this order: the goal is about the fact that comes true where the environment calls an episode solved, and in none
+    that it does not; a sub-task is about the fact that its title names, where that comes true in every expert. Neither
+    looks at what the checker answers. Failing that, it is the fact that comes true, in every expert, within `EARLY`
+    frames of the checker's first fire: that shows what the checker is like, and proves nothing, since a wrong checker
+    chooses for itself what it is compared with.
+
+    Args:
+        steps: of the proposal.
+        experts: episodes of the task's own layouts that do everything.
+        episodes: all that are recorded, those included.
     """
-    return {step.key: _anchor(step, experts) for step in steps}
+    onsets = _onsets(experts)
+    known = list(episodes) or [episode for episode, _ in experts]
+    return {step.key: _anchor(step, experts, onsets, known) for step in steps}
 
 
-def _anchor(step: SubTask, experts: Sequence[tuple[Episode, Mapping[str, Answers]]]) -> str | None:
+def _onsets(experts: Sequence[Expert]) -> dict[str, list[int]]:
+    """The facts that come true in every expert after its first frame, and where."""
     names = set.intersection(*(set(episode.facts) for episode, _ in experts)) if experts else set()
-    ranked = []
-    for name in names:
-        offsets = [offset(answers[step.key], episode.facts[name]) for episode, answers in experts]
-        known = [one for one in offsets if one is not None]
-        if len(known) == len(offsets) and max(map(abs, known)) <= EARLY:
-            ranked.append((sum(map(abs, known)), -_shared(step.title, name), name))
-    return min(ranked)[2] if ranked else None
+    found = {}
+    for name in sorted(names):
+        told = [episode.facts[name] for episode, _ in experts]
+        if all(truth.any() and not truth[0] for truth in told):
+            found[name] = [int(np.argmax(truth)) for truth in told]
+    return found
 
 
-def nearest(key: str, experts: Sequence[tuple[Episode, Mapping[str, Answers]]]) -> str:
+def _anchor(
+    step: SubTask, experts: Sequence[Expert], onsets: Mapping[str, list[int]], episodes: Sequence[Episode]
+) -> Anchor:
+    fits = _fitting(step.key, experts)
+    near = sorted(onsets, key=lambda name: (-titles.share(step.title, name), sum(fits.get(name, [SELDOM])), name))
+    if step.key == GOAL and (solved := _solved(step.title, onsets, experts, episodes)) is not None:
+        return Anchor(solved, "success", tuple(near))
+    told = titles.named(step.title, onsets) if step.key != GOAL else None
+    if told is not None:
+        return Anchor(told, "title", tuple(near))
+    close = [name for name, frames in fits.items() if max(frames) <= EARLY]
+    fired = min(close, key=lambda name: (sum(fits[name]), -titles.share(step.title, name), name)) if close else None
+    return Anchor(fired, "fires" if fired is not None else "none", tuple(near))
+
+
+def _solved(
+    title: str, onsets: Mapping[str, list[int]], experts: Sequence[Expert], episodes: Sequence[Episode]
+) -> str | None:
+    """The fact that comes true with an expert's last frame, and in no episode that is never solved."""
+    last = [len(next(iter(episode.facts.values()))) - 1 for episode, _ in experts if episode.facts]
+    if not experts or any(episode.success is not True for episode, _ in experts):
+        return None
+    unsolved = [episode for episode in episodes if episode.success is False]
+    found = [
+        name
+        for name, frames in onsets.items()
+        if frames == last and not any(episode.facts[name].any() for episode in unsolved if name in episode.facts)
+    ]
+    return min(found, key=lambda name: (-titles.share(title, name), name)) if found else None
+
+
+def _fitting(key: str, experts: Sequence[Expert]) -> dict[str, list[int]]:
+    """Of each fact that comes true in every expert, how many frames that is away from the checker's first fire, in
+    each; without those that are true, or called done, from the start."""
+    names = set.intersection(*(set(episode.facts) for episode, _ in experts)) if experts else set()
+    found = {}
+    for name in sorted(names):
+        offsets = [offset(answers[key], episode.facts[name]) for episode, answers in experts]
+        known = [abs(one) for one in offsets if one is not None]
+        if len(known) == len(offsets):
+            found[name] = known
+    return found
+
+
+def nearest(key: str, experts: Sequence[Expert]) -> str:
     """In words, the fact that comes true nearest to where a checker first fires, where none fits; empty where no fact
     comes true in every expert."""
-    names = set.intersection(*(set(episode.facts) for episode, _ in experts)) if experts else set()
-    found = []
-    for name in names:
-        offsets = [offset(answers[key], episode.facts[name]) for episode, answers in experts]
-        if None not in offsets:
-            found.append((max(abs(one) for one in offsets if one is not None), name))
+    found = [(max(frames), name) for name, frames in _fitting(key, experts).items()]
     if not found:
         return ""
     frames, name = min(found)
@@ -100,10 +166,6 @@ def offset(answers: Answers, truth: NDArray[np.bool_]) -> int | None:
     if not done.any() or not truth.any() or done[0] or truth[0]:
         return None
     return int(np.argmax(done)) - int(np.argmax(truth))
-
-
-def _shared(title: str, fact: str) -> int:
-    return len(set(re.findall(r"\w+", title.lower())) & set(re.findall(r"\w+", fact.lower())))
 
 
 def expected(key: str, episode: Episode, fact: str | None) -> Expected:

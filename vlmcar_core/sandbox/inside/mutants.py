@@ -29,7 +29,7 @@ Edit = tuple[int, int, str]
 """Bytes from, to, and what stands there instead."""
 
 Mutant = dict[str, Any]
-"""{"what", "line", "edits"}"""
+"""{"what", "line", "edits"}, and "where" the code around it; of a number also "value" and "changed"."""
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -61,13 +61,23 @@ class _Finder:
             if isinstance(node, ast.FunctionDef) and node.name in used:
                 yield from self._first_frame_ignored(node)
                 for statement in node.body:
-                    yield from self._in(statement)
+                    yield from self._in(statement, statement)
             elif isinstance(node, ast.Assign) and used & {
                 item.id for item in node.targets if isinstance(item, ast.Name)
             }:
-                yield from self._in(node.value)
+                yield from self._in(node.value, node)
 
-    def _in(self, node: ast.AST, index: bool = False) -> Iterator[Mutant]:
+    def _in(self, node: ast.AST, around: ast.AST, index: bool = False) -> Iterator[Mutant]:
+        """Of a piece of code and all in it; `around` is the comparison, else the statement, that it stands in."""
+        around = node if isinstance(node, ast.Compare | ast.stmt) else around
+        for mutant in self._of(node, index):
+            yield {**mutant, "where": _short(self._text(around))}
+        for name, child in _children(node):
+            if not (isinstance(child, ast.keyword) and child.arg in SKIPPED_KEYWORDS):
+                yield from self._in(child, around, index or (isinstance(node, ast.Subscript) and name == "slice"))
+
+    def _of(self, node: ast.AST, index: bool) -> Iterator[Mutant]:
+        """Of this piece itself."""
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
             yield from self._compared(node)
         elif isinstance(node, ast.BoolOp):
@@ -80,9 +90,6 @@ class _Finder:
             yield from self._number(node, index)
         elif isinstance(node, ast.Tuple) and len(node.elts) == 3:
             yield from self._colour(node)
-        for name, child in _children(node):
-            if not (isinstance(child, ast.keyword) and child.arg in SKIPPED_KEYWORDS):
-                yield from self._in(child, index or (isinstance(node, ast.Subscript) and name == "slice"))
 
     def _compared(self, node: ast.Compare) -> Iterator[Mutant]:
         flipped = FLIPPED.get(type(node.ops[0]))
@@ -111,9 +118,14 @@ class _Finder:
             changed = round(value * factor) if type(value) is int else round(value * factor, 9)
             if changed not in seen:
                 seen.add(changed)
-                yield self._mutant(node, f"{value} becomes {changed}", [self._replaced(node, repr(changed))])
+                yield self._numbered(node, str(changed))
         if value == 0:
-            yield self._mutant(node, "0 becomes 1", [self._replaced(node, "1")])
+            yield self._numbered(node, "1")
+
+    def _numbered(self, node: ast.Constant, changed: str) -> Mutant:
+        value = str(node.value)
+        mutant = self._mutant(node, f"{value} becomes {changed}", [self._replaced(node, changed)])
+        return {**mutant, "value": value, "changed": changed}
 
     def _indexed(self, node: ast.Constant) -> Iterator[Mutant]:
         """A channel, or an edge of a region."""
