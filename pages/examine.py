@@ -5,6 +5,7 @@ import streamlit as st
 from vlmcar_core import examinations, laboratory, pipeline, recordings
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.examinations import Case, Examination, Examined, Mutation
+from vlmcar_core.lab.unnoticed import unnoticed
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal, SubTask
 from vlmcar_studio import current, widgets
@@ -19,6 +20,9 @@ ATTACKS = {
 }
 SHOWN = 20
 """Contradictions, survivors and finds in a list at first."""
+
+OFFERED = 3
+"""Facts that a checker may be about, at most."""
 
 OPEN = 5
 """So many finds are shown at once."""
@@ -41,8 +45,9 @@ def begin(session: Session, proposal: Proposal, found: Examination | None) -> No
     named: list[str] = []
     with st.expander("What each checker is about", expanded=False):
         st.caption(
-            "Each checker is compared with the simulator's fact that comes true where it first fires in every expert. "
-            "Name another one where that guess is wrong: a wrong checker fits no fact, or a wrong one."
+            "Each checker is held to the simulator's fact that its title names; the goal to what comes true when the "
+            "environment calls an episode solved. Where neither tells, it is compared with what comes true where it "
+            "fires itself, and not accepted for that: name what it is about."
         )
         before = {item.key: item for item in found.checkers} if found is not None else {}
         for step in proposal.steps:
@@ -155,8 +160,9 @@ def checker(step: SubTask, examined: Examined, goal: bool) -> None:
         name = f"Goal: {step.title}" if goal else step.title
         st.markdown(f"**{widgets.plain(name.rstrip('.'))}:** {widgets.plain(judged.reason)}.")
         about = f"“{examined.fact}”" if examined.fact else NOTHING
-        how = "named" if examined.named else "guessed"
+        how = examinations.ORIGINS[examined.origin]
         st.caption(widgets.plain(f"Compared with {about} ({how}). {offsets(examined)}"))
+        candidates(step, examined)
         evidence(examined)
         contradictions(examined.cases, "Contradictions")
         if examined.mutation is not None:
@@ -166,6 +172,26 @@ def checker(step: SubTask, examined: Examined, goal: bool) -> None:
         for line in (*examined.lints, *(f"Record {wish}" for wish in examined.lacking)):
             st.caption(f":material/info: {widgets.plain(line)}")
         contradictions(examined.shaken, "Small changes of the picture that change an answer; not judged")
+
+
+def candidates(step: SubTask, examined: Examined) -> None:
+    """What it may be about, each named with one click, where nobody knows."""
+    if examined.origin not in ("fires", "none") or not examined.likely:
+        return
+    job = pipeline.current_job(current.session(), "examine")
+    with st.container(horizontal=True):
+        for fact in examined.likely[:OFFERED]:
+            if st.button(
+                widgets.plain(f"It is about “{fact}”"),
+                icon=":material/check:",
+                key=f"about-{step.key}-{fact}",
+                disabled=job is not None and job.running,
+                help="Examines again, held to this fact; what has not changed is not asked again.",
+            ):
+                more = [] if st.session_state.get("mutants", True) else ["--no-mutants"]
+                arguments = ["--proposal", str(proposal.number), "--fact", f"{step.key}={fact}", *more]
+                pipeline.launch(current.session(), "examine", arguments)
+                st.rerun()
 
 
 def offsets(examined: Examined) -> str:
@@ -213,9 +239,40 @@ def mutation(found: Mutation) -> None:
     alike = f"; {found.alike} of the others answer every recorded frame as it does" if found.alike else ""
     st.caption(f"Wrong versions that the evidence tells from it: {widgets.rate(found.killed)}{alike}")
     if found.survivors:
-        with st.expander(f"What nothing recorded would notice: {len(found.survivors)}"):
-            rows = [{"Line": item.line, "Wrong version": item.what} for item in found.survivors]
+        told = unnoticed(found.survivors)
+        with st.expander(f"What nothing recorded would notice: {len(told)}"):
+            rows = [
+                {"Line": item.line, "What": sentence(item.told), "To tell it, record": sentence(item.record)}
+                for item in told
+            ]
             st.dataframe(rows, hide_index=True, alt="Wrong versions that survive")
+
+
+def sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def order(session: Session, found: Examination) -> None:
+    """What the chain pays for sub-tasks that are done out of order."""
+    steps = {step.key: step for step in proposal.steps}
+    rows = [
+        {
+            "Sub-task": steps[turn.key].title,
+            "Done before its turn, of all episodes": widgets.rate(turn.early),
+            "Paid before its turn": turn.paid_early,
+            "Of these, paid once its turn came": widgets.rate(turn.later),
+        }
+        for turn in found.turns
+        if turn.key in steps
+    ]
+    early = sum(turn.early.hits for turn in found.turns)
+    if len(rows) > 1:
+        with st.expander(f"Sub-tasks out of order: {early or 'never seen'}"):
+            st.caption(
+                "A sub-task counts only once all before it are done. Whatever is done before its turn is paid nothing "
+                "until then; where it is still done when its turn comes, it is paid then."
+            )
+            st.dataframe(rows, hide_index=True, alt="Sub-tasks out of order")
 
 
 session = current.session()
@@ -252,6 +309,7 @@ st.caption(
         else ""
     )
 )
+order(session, found)
 steps = {step.key: step for step in proposal.steps}
 for examined in found.checkers:
     if examined.key in steps:

@@ -18,7 +18,12 @@ from vlmcar_core.types import Count
 @click.option("--proposal", "number", type=int, help="Which; the newest if not given.")
 @click.option("--mutants/--no-mutants", default=True, show_default=True, help="Work out the mutation score.")
 @click.option(
-    "--fact", "facts", multiple=True, metavar="KEY=FACT", help="What the checker KEY is about; KEY= for no fact."
+    "--fact",
+    "facts",
+    multiple=True,
+    metavar="KEY=FACT",
+    help="What the checker KEY is about; KEY= for no fact. By itself it is what its title names, and for the goal what "
+    "comes true when the environment calls an episode solved.",
 )
 @job_option
 def examine(session: Session, number: int | None, mutants: bool, facts: tuple[str, ...], job: Path | None) -> None:
@@ -35,6 +40,10 @@ def examine(session: Session, number: int | None, mutants: bool, facts: tuple[st
         reporter.finish("success", summary, {"examination": found.number})
     for examined in found.checkers:
         show_examined(examined)
+    for turn in found.turns:
+        if turn.early.hits:
+            paid = f"{turn.paid_early} times paid then, {turn.later.hits} times once its turn came"
+            echo(f"{turn.key} is called done before its turn in {told(turn.early)} episodes: {paid}")
     if found.alignment is not None:
         echo(f"learned return and success agree with a Kendall tau-b of {found.alignment:.2f}")
     if job is None and set(judged) != {"accepted"}:
@@ -124,18 +133,22 @@ def named(facts: tuple[str, ...]) -> dict[str, str | None]:
 
 def show_examined(examined: Examined) -> None:
     """One checker: the judgement, the evidence by source, the mutation score, and what is suspicious."""
+    from vlmcar_core.lab.unnoticed import unnoticed
+
     judged = examinations.judge(examined)
     echo(f"{judged.judgement:10} {examined.key}: {judged.reason}")
     fact = f"“{examined.fact}”" if examined.fact else "nothing that the simulator tells"
-    echo(f"{'':10} compared with {fact}")
+    echo(f"{'':10} compared with {fact} ({examinations.ORIGINS[examined.origin]})")
+    if examined.origin in ("fires", "none") and examined.likely:
+        echo(f"{'':10} name it with --fact {examined.key}=FACT: {', '.join(examined.likely)}")
     for row in examined.rows:
         sides = [f"fires rightly in {told(row.should)}", f"silent rightly in {told(row.must_not)}"]
         echo(f"{'':10} {row.source}: {', '.join(sides)}, {row.unknown} unknown")
     if examined.mutation is not None:
         alike = f"; {examined.mutation.alike} answer everything as it does" if examined.mutation.alike else ""
         echo(f"{'':10} wrong versions that the evidence tells: {told(examined.mutation.killed)}{alike}")
-        for survivor in examined.mutation.survivors[:3]:
-            echo(f"{'':12} nothing recorded tells that in line {survivor.line} {survivor.what}")
+        for item in unnoticed(examined.mutation.survivors)[:3]:
+            echo(f"{'':12} line {item.line}: {item.told}; record {item.record}")
     for line in (*examined.lints, *examined.lacking):
         echo(f"{'':10} {line}")
 
