@@ -77,7 +77,8 @@ def more_evidence(session: Session, proposal: Proposal) -> None:
                 "Record near misses",
                 icon=":material/directions_walk:",
                 disabled=running["near-misses"],
-                help="An expert up to each stage of the task, then wandering without ever solving it.",
+                help="An expert up to each stage of the task, then wandering without ever solving it; and, where the "
+                "simulator can go back to a state, sub-tasks in another order, or undone again.",
             ),
             "hard-scenes": st.button(
                 "Put wrong objects in",
@@ -120,7 +121,8 @@ def more_evidence(session: Session, proposal: Proposal) -> None:
 
 def finds(session: Session) -> None:
     """What attacks found, each with a way to its replay."""
-    found = [info for info in session.trajectories().items if info.source == "adversarial"]
+    items = session.trajectories().items
+    found = [info for info in items if info.source == "adversarial" and "order" not in info.versions]
     if not found:
         return
     with st.expander(f"Found by attacks: {len(found)}", expanded=len(found) <= OPEN):

@@ -447,7 +447,9 @@ def test_what_people_marked_tells_wrong_versions() -> None:
     def killed(*marked: Mark) -> int:
         agreed = people.agreed("see-red", marked, {"random-000": answers})
         checker = Checker("see-red", source)
-        return mutation.score(checker, [witness], lambda _id: recordings.distinct_frames(episode.frames), marks=agreed).killed.hits
+        return mutation.score(
+            checker, [witness], lambda _id: recordings.distinct_frames(episode.frames), marks=agreed
+        ).killed.hits
 
     def mark(frame: int, done: bool) -> Mark:
         return Mark("random-000", frame, frame, "see-red", done, "Ada", "seen")

@@ -1,11 +1,13 @@
 """What the released verifier got wrong, each as a case that this one gets right; through the real child process."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.conftest import ALWAYS, NEVER, RED_AT_LEAST, proposal, trajectory
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.sandbox import CheckerProcess
-from vlmcar_core.types import Frames, Proposal, Thresholds, Trajectory
+from vlmcar_core.types import Count, Frames, Proposal, Thresholds, Trajectory
 from vlmcar_core.verdicts import Verification, judge_checker, judge_whole
 from vlmcar_core.verify import ask, verify
 
@@ -26,13 +28,11 @@ def check(initial, current):
 
 
 def verified(made: Proposal, trajectories: list[Trajectory]) -> Verification:
-    from dataclasses import replace
-
     made = replace(made, number=0)
     named = {f"{found.source}-{index:03d}": found for index, found in enumerate(trajectories)}
     infos = {
         id: TrajectoryInfo(
-            id, t.source, t.steps, t.success, t.terminated, t.truncated, t.seed, t.env_id, 0.0, (16, 16), {}
+            id, t.source, t.steps, t.success, t.terminated, t.truncated, t.seed, t.env_id, 0.0, (16, 16), t.versions
         )
         for id, t in named.items()
     }
@@ -164,3 +164,19 @@ def test_a_checker_that_fails_on_one_frame_is_rejected_with_its_line_and_frame()
 def test_without_trajectories_nothing_is_decided() -> None:
     found = verified(proposal(("some", ALL_RED), goal=ALL_RED), [])
     assert judge_whole(found).judgement == "undecided"
+
+
+def test_episodes_beside_a_wrong_object_are_left_to_the_examination() -> None:
+    """The task never shows such a layout, so a checker that is mistaken there alone may be right."""
+    done, never = trajectory([0, 4, 250]), trajectory([0, 9, 9], "expert", True)
+    beside = [
+        replace(never, versions={"scene": "another key"}),
+        replace(trajectory([0, 250], "near-miss", False), versions={"scene": "another key"}),
+    ]
+    made = proposal(("red", ALL_RED), goal=ALL_RED)
+    found = verified(made, [done, done, *randoms([0, 1]), *beside])
+    assert found.expert == Count(2, 2) and found.verdict("red").expert == Count(2, 2)
+    assert found.verdict("goal").false_goals == Count(0, 30) and not found.wrong
+    assert judge_whole(found).judgement == judge_checker(found.verdict("goal"), found).judgement == "accepted"
+    own = [replace(episode, versions={}) for episode in beside]
+    assert judge_whole(verified(made, [done, done, *randoms([0, 1]), *own])).judgement == "rejected"

@@ -168,7 +168,7 @@ def _verifications(session: Session) -> dict[int, Verification]:
 
 
 def _fires(session: Session, proposals: list[Proposal]) -> Fires:
-    experts = [info.id for info in session.trajectories().items if info.source == "expert"]
+    experts = [info.id for info in session.trajectories().items if info.is_expert]
     digests = {step.checker.digest for proposal in proposals for step in proposal.steps}
     found: dict[str, list[int | None]] = {}
     for digest in digests:

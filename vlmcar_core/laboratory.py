@@ -192,7 +192,7 @@ def _expert_pay(session: Session, proposal: Proposal) -> float | None:
     returns = []
     with CheckerProcess([step.checker for step in proposal.paid]) as process:
         for info in session.trajectories().items:
-            frames = pipeline.frames(session, info.id) if info.source == "expert" else None
+            frames = pipeline.frames(session, info.id) if info.is_expert else None
             if frames is not None:
                 done = np.stack([ask(process, step.checker, frames).done for step in proposal.paid], axis=1)
                 returns.append(float(np.mean([bool(frame) for frame in chain.completions(done)])))
@@ -212,17 +212,22 @@ def _found(session: Session, seed: int, actions: Sequence[Any], kind: str, reaso
 
 
 def near_misses(session: Session, layouts: int = 2, progress: Progress = silent) -> list[str]:
-    """Record near misses on the first layouts of the session; returns the ids of those that are there now.
+    """Record near misses on the first layouts of the session and, where the simulator can go back to a state, its
+    sub-tasks out of order; returns the ids of those that are there now.
 
     Raises:
         NoExpert: there is no expert for this environment.
     """
     from vlmcar_core.lab import near_misses as stage
+    from vlmcar_core.lab import out_of_order as order
 
-    ids = []
+    ids, task = [], session.task
     for done in range(layouts):
         progress(done, layouts, f"layout {done + 1} of {layouts}")
-        ids += [_kept(session, trajectory) for trajectory in stage.near_misses(session.task, session.task.seed + done)]
+        ids += [_kept(session, trajectory) for trajectory in stage.near_misses(task, task.seed + done)]
+        if order.possible(task):
+            progress(done, layouts, f"layout {done + 1} of {layouts}: what can be done out of order")
+            ids += [_kept(session, trajectory) for trajectory in order.out_of_order(task, task.seed + done)]
     progress(layouts, layouts, f"{len(ids)} near misses")
     return ids
 

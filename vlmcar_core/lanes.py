@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from vlmcar_core.recordings import Distinct
-from vlmcar_core.sandbox import CheckerProcess
+from vlmcar_core.sandbox import Chances, CheckerProcess
 from vlmcar_core.types import Answers, Checker
 from vlmcar_core.verify import ask
 
@@ -36,10 +36,10 @@ def ask_all(
     """
     ids = list(dict.fromkeys(id for _, id in wanted))
     asked = [checkers[digest] for digest in dict.fromkeys(digest for digest, _ in wanted)]
-    kills: dict[str, int] = {}
+    chances = Chances()
     found: queue.Queue[tuple[Asked, Answers | None] | None] = queue.Queue()
     with ExitStack() as stack:
-        processes = [stack.enter_context(CheckerProcess(asked, kills=kills)) for _ in ids[:LANES]]
+        processes = [stack.enter_context(CheckerProcess(asked, chances=chances)) for _ in ids[:LANES]]
         lanes = stack.enter_context(ThreadPoolExecutor(LANES, "asking"))
         stack.callback(_stop, processes)
         ended = []

@@ -217,7 +217,9 @@ def record(
 def _recorded(session: Session, source: str) -> dict[int, str]:
     """Seed to id of what is there already."""
     return {
-        info.seed: info.id for info in session.trajectories().items if info.source == source and info.seed is not None
+        info.seed: info.id
+        for info in session.trajectories().items
+        if info.source == source and info.seed is not None and info.of_the_task
     }
 
 

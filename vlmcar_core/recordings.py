@@ -63,9 +63,20 @@ class TrajectoryInfo:
             raise ValueError(f"{self.steps} steps of {width} × {height} pixels are no trajectory")
 
     @property
+    def of_the_task(self) -> bool:
+        """Whether it is in one of the task's own layouts. Beside a wrong object, which the task never shows, a right
+        checker may be mistaken: that is for an examination to tell, and verification does not count it."""
+        return "scene" not in self.versions
+
+    @property
+    def is_expert(self) -> bool:
+        """Whether it is an expert's in one of the task's own layouts."""
+        return self.source == "expert" and self.of_the_task
+
+    @property
     def origin(self) -> str:
         """What there is to say of how it came about, beside its source; a stranger's words. Empty where nothing is."""
-        told = {"search": "found by {}", "scene": "beside {}", "run": "run {}"}
+        told = {"search": "found by {}", "scene": "beside {}", "order": "{}", "run": "run {}"}
         return ", ".join(words.format(self.versions[name]) for name, words in told.items() if name in self.versions)
 
 

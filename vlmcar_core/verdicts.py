@@ -45,7 +45,8 @@ class Verdict:
     """SHA-256 of the source that was verified."""
 
     expert: Count
-    """Expert trajectories in which it fired after the first frame, and not yet in it."""
+    """Expert trajectories in which it fired after the first frame, and not yet in it; those beside a wrong object,
+    which the task itself never shows, are left to the examination."""
 
     random: Count
     """Random trajectories in which it fired after the first frame, and not yet in it."""

@@ -12,6 +12,9 @@ from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import GOAL, Answers, Checker, Count, Proposal, Thresholds, Trajectory
 from vlmcar_core.verdicts import Verdict, Verification, Wrong
 
+UNSOLVED = ("adversarial", "near-miss")
+"""Sources of episodes that are recorded because they are not solved."""
+
 AnswersOf = Mapping[tuple[str, str], Answers]
 """(digest of the checker, id of the trajectory) to what it said."""
 
@@ -54,7 +57,7 @@ def verify(
     if proposal.number is None:
         raise ValueError("a proposal is verified once it is stored and has a number")
     whole = {id: _whole(proposal, id, answers) for id in infos}
-    experts = [id for id, info in infos.items() if info.source == "expert"]
+    experts = [id for id, info in infos.items() if info.is_expert]
     randoms = [id for id, info in infos.items() if info.source == "random"]
     unsolved = [id for id in randoms if infos[id].success is not True]
     return Verification(
@@ -100,16 +103,16 @@ def _verdict(
 ) -> Verdict:
     said = {id: answers[checker.digest, id] for id in infos}
     fired = {id: first_fire(answer) is not None for id, answer in said.items()}
-    unsolved = [id for id, info in infos.items() if info.success is False] if checker.key == GOAL else []
+    unsolved = [id for id, info in infos.items() if info.success is False and info.of_the_task]
     faulty = {id: answer for id, answer in said.items() if answer.faults}
     return Verdict(
         key=checker.key,
         digest=checker.digest,
-        expert=_count(fired[id] for id, info in infos.items() if info.source == "expert"),
+        expert=_count(fired[id] for id, info in infos.items() if info.is_expert),
         random=_count(fired[id] for id, info in infos.items() if info.source == "random"),
         at_start=_count(bool(answer.done[0]) for answer in said.values()),
         faulty=Count(len(faulty), len(said)),
-        false_goals=_count(bool(said[id].done.any()) for id in unsolved),
+        false_goals=_count(bool(said[id].done.any()) for id in unsolved if checker.key == GOAL),
         fault=_first_fault(faulty),
         wrong=_wrongs(checker, infos, said),
         frame_seconds=_mean(answer.frame_seconds for answer in said.values()),
@@ -141,12 +144,12 @@ def _wrong(checker: Checker, info: TrajectoryInfo, answer: Answers) -> Wrong | N
     if answer.faults:
         frame, fault = min(answer.faults.items())
         return Wrong(info.id, frame, f"it failed here: {fault.message}")
-    if answer.done[0] and info.source == "expert":
+    if answer.done[0] and info.is_expert:
         return Wrong(info.id, 0, "it calls the first frame done already, so it could never be paid")
-    if checker.key == GOAL and info.success is False and answer.done.any():
+    if checker.key == GOAL and info.success is False and info.of_the_task and answer.done.any():
         frame = int(np.argmax(answer.done))
         return Wrong(info.id, frame, "it calls the goal reached, the environment never calls this episode solved")
-    if info.source == "expert" and not answer.done.any():
+    if info.is_expert and not answer.done.any():
         best = float(np.nanmax(answer.values))
         return Wrong(info.id, info.steps, f"it never calls this expert's episode done; its highest value is {best:g}")
     return None
@@ -158,11 +161,11 @@ def _wrong_wholes(
     found = []
     for id, info in infos.items():
         frame = whole[id]
-        if info.source == "expert" and frame is None:
+        if info.is_expert and frame is None:
             found.append(Wrong(id, *_stuck(proposal, id, info, answers)))
         elif info.source == "random" and info.success is not True and frame is not None:
             found.append(Wrong(id, frame, "a random episode completes everything here"))
-        elif info.source in ("adversarial", "near-miss") and info.success is False and frame is not None:
+        elif info.source in UNSOLVED and info.of_the_task and info.success is False and frame is not None:
             found.append(Wrong(id, frame, "everything is completed here, and the environment never calls it solved"))
     return tuple(found)
 

@@ -93,7 +93,11 @@ def attack(session: Session, number: int | None, kind: str | None, budget: int |
 @click.option("--layouts", type=click.IntRange(1, 1000), default=2, show_default=True, help="On so many layouts.")
 @job_option
 def near_misses(session: Session, layouts: int, job: Path | None) -> None:
-    """Record near misses: an expert up to each stage of the task, then wandering without ever solving it."""
+    """Record near misses: an expert up to each stage of the task, then wandering without ever solving it.
+
+    Where the simulator can go back to a state (MiniGrid), sub-tasks are also played out of order, as far as the layout
+    allows: a later one before an earlier one, or one that is undone before the rest. `vlmcar examine` tells what is paid.
+    """
     from vlmcar_core import laboratory
 
     with as_job(session, "near-misses", job) as (progress, reporter):
@@ -110,7 +114,8 @@ def hard_scenes(session: Session, layouts: int, job: Path | None) -> None:
     """Record episodes beside a wrong object: another colour, another shape, or in the goal's colour.
 
     In one the task is done in spite of it; in the other the wrong thing is done, and the task never. The environment
-    itself never shows these layouts: a checker that only they contradict may still be right there.
+    itself never shows these layouts: a checker that only they contradict may still be right there. So `vlmcar verify`
+    counts none of these episodes, and `vlmcar examine` holds the checkers to them.
     """
     from vlmcar_core import laboratory
 

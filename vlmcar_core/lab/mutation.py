@@ -23,7 +23,7 @@ from vlmcar_core.verify import ask
 KEPT = 120
 WHAT_CHARS = 200
 PORTION_BYTES = 96 * 1024 * 1024
-"""Of frames held at once; an episode that is larger alone is a portion of its own."""
+"""Of frames held at once."""
 
 Held = tuple[Witness, Distinct]
 
@@ -73,11 +73,12 @@ def score(
     frames_of: Callable[[str], Distinct],
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     marks: Sequence[Mark] = (),
+    portion_bytes: int = PORTION_BYTES,
 ) -> Mutation:
     """Ask every mutant about the episodes in which it is known what is right, until one contradicts it.
 
-    The episodes are taken a portion at a time, and every mutant that is left is asked about it, so that no more than
-    `PORTION_BYTES` of frames are held and each is unpacked once.
+    The episodes are taken a portion at a time, and every mutant that is left is asked about it, so that few frames are
+    held at once and each is unpacked once.
 
     Args:
         checker: the original.
@@ -85,6 +86,7 @@ def score(
         frames_of: an episode's frames, each different one once, by its id.
         progress: told (mutants told from the original, mutants in all).
         marks: what people said by eye and the original agrees with, as it stands; of these witnesses' episodes.
+        portion_bytes: of frames held at once, at most, unless one episode has more.
     """
     marked = {mark.trajectory for mark in marks}
     telling = [
@@ -96,7 +98,7 @@ def score(
     found = mutants(checker.source)
     alike = dict.fromkeys(range(len(found)), True)
     """Of every mutant that is left, whether it has answered as the original does until now."""
-    for portion in _portions(telling, frames_of):
+    for portion in _portions(telling, frames_of, portion_bytes):
         for number in list(alike):
             progress(len(found) - len(alike), len(found))
             same = _answers_alike(Checker(KEY, found[number].source), portion, checker.key, marks)
@@ -108,11 +110,13 @@ def score(
     return Mutation(Count(len(found) - len(alike), len(found)), survivors, sum(alike.values()))
 
 
-def _portions(telling: Sequence[Witness], frames_of: Callable[[str], Distinct]) -> Iterator[list[Held]]:
+def _portions(
+    telling: Sequence[Witness], frames_of: Callable[[str], Distinct], portion_bytes: int
+) -> Iterator[list[Held]]:
     portion: list[Held] = []
     for witness in telling:
         frames = frames_of(witness.episode.id)
-        if portion and sum(held.frames.nbytes for _, held in portion) + frames.frames.nbytes > PORTION_BYTES:
+        if portion and sum(held.frames.nbytes for _, held in portion) + frames.frames.nbytes > portion_bytes:
             yield portion
             portion = []
         portion.append((witness, frames))

@@ -14,7 +14,7 @@ keeps honest mistakes out; it is not a boundary. The zygote and the workers end 
 """
 
 from vlmcar_core.sandbox.diagnosis import diagnose
-from vlmcar_core.sandbox.process import CheckerProcess
+from vlmcar_core.sandbox.process import Chances, CheckerProcess
 from vlmcar_core.sandbox.worker import Limits
 
-__all__ = ["CheckerProcess", "Limits", "diagnose"]
+__all__ = ["Chances", "CheckerProcess", "Limits", "diagnose"]

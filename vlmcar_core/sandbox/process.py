@@ -2,7 +2,8 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -18,6 +19,42 @@ DISABLED = Outcome("disabled", None, f"not asked any more: its process had to be
 LOST = Outcome("crash", None, "its process was ended earlier in this episode, and what it remembered is gone")
 
 
+class Chances:
+    """How often checkers had to be ended, of all that ask them side by side; for any thread.
+
+    A question may cost a checker its process. So no more questions are under way to one at a time than it has chances
+    left: it is never ended more often than `KILLS` times, however many ask.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._kills: Counter[str] = Counter()
+        self._asking: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def question(self, key: str) -> Iterator[bool]:
+        """Around one question to a checker, which waits for its chance; gives whether it has one left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._kills[key] >= KILLS or self._free(key))
+            left = self._kills[key] < KILLS
+            self._asking[key] += left
+        try:
+            yield left
+        finally:
+            with self._changed:
+                self._asking[key] -= left
+                self._changed.notify_all()
+
+    def ended(self, key: str) -> None:
+        """A checker had to be ended."""
+        with self._changed:
+            self._kills[key] += 1
+            self._changed.notify_all()
+
+    def _free(self, key: str) -> bool:
+        return self._kills[key] + self._asking[key] < KILLS
+
+
 class CheckerProcess:
     """Sealed workers for some checkers, one each, so that none can change what another answers; for one thread at a
     time, but for `stop`.
@@ -30,17 +67,15 @@ class CheckerProcess:
         UnknownName: by any method, for a key that no checker has.
     """
 
-    def __init__(
-        self, checkers: Sequence[Checker], limits: Limits = Limits(), kills: dict[str, int] | None = None
-    ) -> None:
+    def __init__(self, checkers: Sequence[Checker], limits: Limits = Limits(), chances: Chances | None = None) -> None:
         """Args:
         checkers: with a key each.
         limits: of every one.
-        kills: by key, how often it had to be ended; given to all that ask the same checkers side by side.
+        chances: of these checkers; given to all that ask the same ones side by side.
         """
         self._sources = {checker.key: checker.source for checker in checkers}
         self._limits = limits
-        self._kills = kills if kills is not None else {}
+        self._chances = chances if chances is not None else Chances()
         self._workers: dict[str, Worker] = {}
         self._in_order = {checker.key for checker in checkers if checker.in_order}
         self._ending = threading.Lock()
@@ -104,16 +139,10 @@ class CheckerProcess:
         """So many outcomes, each added by `ask`; where a process has to be ended, another goes on behind that frame."""
         outcomes: list[Outcome] = []
         while len(outcomes) < count:
-            if self._kills.get(key, 0) >= KILLS:
-                return [*outcomes, *[DISABLED] * (count - len(outcomes))]
-            try:
-                ask(self._started(key, frame_bytes), outcomes)
-            except Gone as gone:
-                del outcomes[count - 1 :]  # it may have answered everything, and misbehaved then
-                outcomes.append(self._killed(key, gone))
-            except SandboxError:
-                self._dropped(key)
-                raise
+            with self._chances.question(key) as left:
+                if not left:
+                    return [*outcomes, *[DISABLED] * (count - len(outcomes))]
+                self._added(key, count, frame_bytes, ask, outcomes)
         return outcomes
 
     def first(self, key: str, initial: Frame) -> bytes | Literal[False] | None:
@@ -126,8 +155,10 @@ class CheckerProcess:
         """
         if key in self._in_order:
             return False
-        if self._kills.get(key, 0) >= KILLS:
-            return None
+        with self._chances.question(key) as left:
+            return self._taken(key, initial) if left else None
+
+    def _taken(self, key: str, initial: Frame) -> bytes | Literal[False] | None:
         try:
             return self._started(key, initial.nbytes).first(initial)
         except Gone as gone:
@@ -137,12 +168,32 @@ class CheckerProcess:
             self._dropped(key)
             raise
 
+    def _added(
+        self,
+        key: str,
+        count: int,
+        frame_bytes: int,
+        ask: Callable[[Worker, list[Outcome]], None],
+        outcomes: list[Outcome],
+    ) -> None:
+        """Ask for the outcomes that are left, up to one at which the process has to be ended."""
+        try:
+            ask(self._started(key, frame_bytes), outcomes)
+        except Gone as gone:
+            del outcomes[count - 1 :]  # it may have answered everything, and misbehaved then
+            outcomes.append(self._killed(key, gone))
+        except SandboxError:
+            self._dropped(key)
+            raise
+
     def _followed(self, key: str, initial: Frame, frames: Frames, stream: int, begins: bool) -> list[Outcome]:
         """What a checker in order says; after its process had to be ended it is lost for the rest of the episode."""
         if not 0 <= stream < wire.STREAMS:
             raise ValueError(f"a stream is a number from 0 to {wire.STREAMS - 1}, not {stream}")
-        if self._kills.get(key, 0) >= KILLS:
-            return [DISABLED] * len(frames)
+        with self._chances.question(key) as left:
+            return self._went_on(key, initial, frames, stream, begins) if left else [DISABLED] * len(frames)
+
+    def _went_on(self, key: str, initial: Frame, frames: Frames, stream: int, begins: bool) -> list[Outcome]:
         place, outcomes = (key, stream), list[Outcome]()
         try:
             worker = self._started(key, initial.nbytes)
@@ -189,7 +240,7 @@ class CheckerProcess:
 
     def _killed(self, key: str, gone: Gone) -> Outcome:
         self._dropped(key)
-        self._kills[key] = self._kills.get(key, 0) + 1
+        self._chances.ended(key)
         return gone.outcome
 
     def _dropped(self, key: str) -> None:
