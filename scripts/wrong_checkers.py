@@ -66,23 +66,48 @@ def order(session: Session, proposal: Proposal, key: str, _facts: Mapping[str, s
 
 
 def guessed(session: Session, proposal: Proposal, key: str, _facts: Mapping[str, str | None]) -> str:
-    """The laboratory without a person's word."""
+    """The laboratory without a person's word: titles, and the environment's own word on success."""
     return facts(session, proposal, key, {})
+
+
+def untitled(session: Session, proposal: Proposal, key: str, _facts: Mapping[str, str | None]) -> str:
+    """The same, where titles name nothing: what is left is where checkers fire themselves."""
+    return facts(session, without_titles(proposal), key, {})
+
+
+def unaccepted(session: Session, proposal: Proposal, key: str, _facts: Mapping[str, str | None]) -> str:
+    """The same, and at least not accepted: rejected, or left open with what to name or to record."""
+    judged = examined(session, without_titles(proposal), key, {})
+    return judged.reason if judged.judgement != "accepted" else ""
 
 
 def facts(session: Session, proposal: Proposal, key: str, known: Mapping[str, str | None]) -> str:
     """The laboratory with a person who names what each checker is about."""
+    judged = examined(session, proposal, key, known)
+    return judged.reason if judged.judgement == "rejected" else ""
+
+
+def examined(session: Session, proposal: Proposal, key: str, known: Mapping[str, str | None]) -> verdicts.Judged:
     verification = session.verification(proposal.number or 0) or pipeline.verify(session, proposal.number)
     found = examine(proposal, laboratory.material_of(session, proposal, verification, known), mutants=False)
-    judged = examinations.judge(next(item for item in found.checkers if item.key == key))
-    return judged.reason if judged.judgement == "rejected" else ""
+    return examinations.judge(next(item for item in found.checkers if item.key == key))
+
+
+def without_titles(proposal: Proposal) -> Proposal:
+    """With titles that say nothing."""
+    subtasks = tuple(
+        dataclasses.replace(step, title=f"Part {place}") for place, step in enumerate(proposal.subtasks, 1)
+    )
+    return dataclasses.replace(proposal, subtasks=subtasks)
 
 
 TOOLS: dict[str, Callable[[Session, Proposal, str, Mapping[str, str | None]], str]] = {
     "static gate": gate,
     "experts and random walks": paper,
     "another order": order,
-    "laboratory, facts guessed": guessed,
+    "laboratory, no title tells": untitled,
+    "… at least not accepted": unaccepted,
+    "laboratory, as titles tell": guessed,
     "laboratory, facts named": facts,
 }
 """Each says why it rejects a checker, or nothing."""

@@ -96,7 +96,8 @@ def near_misses(session: Session, layouts: int, job: Path | None) -> None:
     """Record near misses: an expert up to each stage of the task, then wandering without ever solving it.
 
     Where the simulator can go back to a state (MiniGrid), sub-tasks are also played out of order, as far as the layout
-    allows: a later one before an earlier one, or one that is undone before the rest. `vlmcar examine` tells what is paid.
+    allows: a later one before an earlier one, or one that is undone before the rest. `vlmcar examine` tells what they
+    are paid.
     """
     from vlmcar_core import laboratory
 
