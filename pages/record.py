@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vlmcar_core import pipeline
+from vlmcar_core import escaping, pipeline
 from vlmcar_core.store import Session
 from vlmcar_core.types import EPISODES_MAX, RANDOM_STEPS_MAX, Count, Recording
 from vlmcar_studio import current, widgets
@@ -55,7 +55,7 @@ def table(session: Session, busy: bool) -> None:
         {
             "Trajectory": info.id,
             "Source": info.source,
-            **({"Origin": widgets.plain(info.origin)} if told else {}),
+            **({"Origin": escaping.one_line(info.origin)} if told else {}),
             "Seed": info.seed,
             "Steps": info.steps,
             "Return": round(info.ret, 3),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.wrong_checkers import FACTS, SPECIMENS, Specimen
 from vlmcar_core import examinations, laboratory, pipeline, verdicts
+from vlmcar_core.examinations import Examined
 from vlmcar_core.files import write_text
 from vlmcar_core.lab.examine import examine
 from vlmcar_core.sandbox import diagnose
@@ -24,13 +25,18 @@ from vlmcar_core.types import Checker, Proposal, Recording
 
 CAUGHT, MISSED = "caught", "-"
 
+EARLIER: list[Examined] = []
+"""What was found already: of a proposal with a specimen in it, only that one is examined."""
+
 
 def prepared(root: Path, env_id: str, randoms: int, steps: int) -> tuple[Session, Proposal]:
     session = pipeline.create_from_env(
         root, env_id.lower().replace(".", "-"), env_id, recording=Recording(2, randoms, steps)
     )
     pipeline.record(session)
-    return session, pipeline.propose(session)
+    proposal = pipeline.propose(session)
+    laboratory.examine(session, mutants=False)
+    return session, proposal
 
 
 def with_specimen(proposal: Proposal, specimen: Specimen) -> tuple[Proposal, str]:
@@ -89,7 +95,9 @@ def facts(session: Session, proposal: Proposal, key: str, known: Mapping[str, st
 
 def examined(session: Session, proposal: Proposal, key: str, known: Mapping[str, str | None]) -> verdicts.Judged:
     verification = session.verification(proposal.number or 0) or pipeline.verify(session, proposal.number)
-    found = examine(proposal, laboratory.material_of(session, proposal, verification, known), mutants=False)
+    material = laboratory.material_of(session, proposal, verification, known)
+    found = examine(proposal, dataclasses.replace(material, earlier=[*material.earlier, *EARLIER]), mutants=False)
+    EARLIER.extend(found.checkers)
     return examinations.judge(next(item for item in found.checkers if item.key == key))
 
 

@@ -8,7 +8,6 @@ import pytest
 from tests.studio_sessions import framed, opened, recorded, said
 from vlmcar_core import jobs, laboratory, pipeline
 from vlmcar_core.types import Recording
-from vlmcar_studio import widgets
 
 
 @pytest.fixture(autouse=True)
@@ -91,4 +90,4 @@ def test_where_an_episode_came_from_is_told_where_trajectories_are_listed(root: 
     id = session.add_trajectory(odd)
     listed = opened("record", "door").dataframe[0].value
     found = dict(zip(listed["Trajectory"], listed["Origin"], strict=True))
-    assert found == {id: widgets.plain("found by cem, beside *a key*"), "expert-000": "", "random-000": ""}
+    assert found == {id: "found by cem, beside *a key*", "expert-000": "", "random-000": ""}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from vlmcar_core import files
+from vlmcar_core import escaping, files
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.store import TRAJECTORIES, ZIP, Listing, Session
@@ -139,7 +139,7 @@ def _row(
     names = dict.fromkeys(titles.get(fault.key, "the whole proposal") for fault in wrong)
     return {
         "Trajectory": info.id,
-        "By": widgets.plain(f"{info.source}, {info.origin}" if info.origin else info.source),
+        "By": escaping.one_line(f"{info.source}, {info.origin}" if info.origin else info.source),
         "Steps": info.steps,
         "Solved": {True: "yes", False: "no", None: "not known"}[info.success],
         "Return": round(info.ret, 3),
