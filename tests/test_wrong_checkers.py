@@ -33,18 +33,30 @@ def test_no_right_one_is_rejected(prepared: dict[str, tuple[Session, Proposal]],
         material = laboratory.material_of(session, proposal, pipeline.verify(session), known)
         for found in examine(proposal, material, mutants=False).checkers:
             assert examinations.judge(found).judgement != "rejected", found.cases[0]
+            assert known or found.origin in ("title", "success")
 
 
 @pytest.mark.parametrize("specimen", SPECIMENS, ids=[item.name for item in SPECIMENS])
-def test_every_wrong_one_is_caught_where_a_person_names_what_it_is_about(
+def test_every_wrong_one_is_caught_by_its_title_and_none_is_accepted_without_one(
     prepared: dict[str, tuple[Session, Proposal]], specimen: Specimen
 ) -> None:
     session, right = prepared[specimen.env_id]
     edited, key = wrong_checkers.with_specimen(right, specimen)
     stored = pipeline.save_edit(session, edited, "a specimen")
-    known = wrong_checkers.named(stored, specimen.env_id)
-    tools = [wrong_checkers.gate, wrong_checkers.paper, wrong_checkers.order, wrong_checkers.facts]
-    assert any(tool(session, stored, key, known) for tool in tools)
+    tools = [wrong_checkers.gate, wrong_checkers.paper, wrong_checkers.order, wrong_checkers.guessed]
+    assert any(tool(session, stored, key, {}) for tool in tools)
+    early = [wrong_checkers.gate, wrong_checkers.paper, wrong_checkers.order, wrong_checkers.unaccepted]
+    assert any(tool(session, stored, key, {}) for tool in early)
+
+
+def test_a_persons_word_catches_what_a_title_catches(prepared: dict[str, tuple[Session, Proposal]]) -> None:
+    specimen = next(item for item in SPECIMENS if item.name == "any_change")
+    session, right = prepared[specimen.env_id]
+    edited, key = wrong_checkers.with_specimen(right, specimen)
+    stored = pipeline.save_edit(session, edited, "a specimen")
+    untitled = wrong_checkers.without_titles(stored)
+    assert not wrong_checkers.facts(session, untitled, key, {})
+    assert wrong_checkers.facts(session, untitled, key, wrong_checkers.named(stored, specimen.env_id))
 
 
 def test_experts_and_random_walks_alone_let_many_through(prepared: dict[str, tuple[Session, Proposal]]) -> None:
