@@ -131,7 +131,7 @@ def _lanes(proposal: Proposal, track: Track) -> list[dict[str, Any]]:
         counted = {step.key: frame for step, frame in zip(proposal.subtasks, frames, strict=True)}
     return [
         {
-            "title": step.title if step is not proposal.goal else f"Goal: {step.title}",
+            "title": (step.title if step is not proposal.goal else f"Goal: {step.title}").rstrip("."),
             "values": [_shown(float(value)) for value in answers[step.key].values],
             "faults": {str(frame): fault.message for frame, fault in answers[step.key].faults.items()},
             "completed": counted.get(step.key),
