@@ -49,6 +49,27 @@ def test_a_named_fact_goes_with_the_next_examination(root: Path, monkeypatch: py
     assert session.examination(0) is None
 
 
+def test_what_a_checker_may_be_about_is_named_with_one_click(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = recorded(root)
+    laboratory.examine(session, mutants=False)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(pipeline, "launch", lambda _session, _stage, arguments: asked.append(list(arguments)))
+    app = opened("examine", "red")
+    app.button(key="about-silent-red").click().run()
+    assert asked == [["--proposal", "0", "--fact", "silent=red"]]
+    laboratory.examine(session, mutants=False, facts={"silent": "red"})
+    assert not [button for button in opened("examine", "red").button if button.key == "about-silent-red"]
+
+
+def test_survivors_and_sub_tasks_out_of_order_are_told_in_plain_words(root: Path) -> None:
+    laboratory.examine(recorded(root))
+    app = opened("examine", "red")
+    told = [line for frame in app.dataframe if "To tell it, record" in frame.value for line in frame.value["What"]]
+    assert told and all(line.startswith("Nothing recorded") for line in told)
+    order = next(frame.value for frame in app.dataframe if "Paid before its turn" in frame.value)
+    assert list(order["Paid before its turn"]) == [0] * len(order)
+
+
 def test_near_misses_and_attacks_begin_and_what_they_found_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = pipeline.create_from_env(root, "door", "MiniGrid-DoorKey-5x5-v0", recording=Recording(2, 2, 10))
     pipeline.record(session)
