@@ -25,6 +25,13 @@ from vlmcar_core.types import Checker, Proposal, Recording
 
 CAUGHT, MISSED = "caught", "-"
 
+ABOUT = """\
+Each specimen stands in the place of a right checker under its title, as a model's wrong code would. *No title tells*:
+with titles that say nothing a checker is compared with what comes true where it first fires itself. That may reject it
+and never accepts it: the column after it counts what is left open, too, among them right ones until somebody names what
+they are about. *As titles tell*: the titles are the built-in proposer's, and nobody names anything.
+"""
+
 EARLIER: list[Examined] = []
 """What was found already: of a proposal with a specimen in it, only that one is examined."""
 
@@ -145,7 +152,7 @@ def table(rows: Sequence[tuple[Specimen, list[str]]], right: Sequence[list[str]]
     lines.append(f"| **caught, of {len(rows)}** | | | {' | '.join(f'**{count}**' for count in caught)} |")
     wrongly = [sum(bool(reasons[place]) for reasons in right) for place in range(len(TOOLS))]
     lines.append(
-        f"| **right ones rejected, of {len(right)}** | | | {' | '.join(f'**{count}**' for count in wrongly)} |"
+        f"| **right ones called so, of {len(right)}** | | | {' | '.join(f'**{count}**' for count in wrongly)} |"
     )
     return lines
 
@@ -171,6 +178,7 @@ def main() -> None:
         f"`python scripts/wrong_checkers.py --random {options.random} --steps {options.steps}`\n",
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, CPython {platform.python_version()}. Two",
         f"experts and {options.random} random episodes of at most {options.steps} steps a task.\n",
+        ABOUT,
         *table(rows, right),
     ]
     print("\n".join(lines))
