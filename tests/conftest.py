@@ -1,7 +1,9 @@
 """Shared by all tests: small real values, made once."""
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,10 @@ from vlmcar_core.types import Checker, Frame, Proposal, Source, SubTask, Task, T
 
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 """No test, and no process that one starts, looks into the keyring of whoever runs it."""
+
+os.environ["VLMCAR_QUEUE"] = tempfile.mkdtemp(prefix="vlmcar-test-queue-")
+atexit.register(shutil.rmtree, os.environ["VLMCAR_QUEUE"], ignore_errors=True)
+"""Nor into the person's queue."""
 
 ALWAYS = "def check(initial, current):\n    return True\n"
 NEVER = "def check(initial, current):\n    return False\n"
@@ -57,6 +63,12 @@ def proposal(*subtasks: tuple[str, str], goal: str = NEVER) -> Proposal:
     """A proposal of (key, source) pairs."""
     steps = tuple(SubTask(key.replace("-", " "), Checker(key, source)) for key, source in subtasks)
     return Proposal(goal=SubTask("all is done", Checker("goal", goal)), subtasks=steps, author="a test")
+
+
+@pytest.fixture(autouse=True)
+def _own_queue(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has a queue of its own, so that no run of another takes its cores."""
+    monkeypatch.setenv("VLMCAR_QUEUE", tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp(), prefix="queue-"))
 
 
 @pytest.fixture

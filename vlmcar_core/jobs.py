@@ -5,36 +5,39 @@ The folder of a job (or of a training run, which is one) holds
     status.json   state, progress, heartbeat; written by the job itself and nobody else
     log.txt       everything it printed
     cancel        a mark: somebody wants it to stop
-A job ends as `success`, `cancelled` or `error`; one whose process is gone without having said so is `lost`.
+A job ends as `success`, `cancelled` or `error`; one whose process is gone without having said so is `lost`. A training
+waits in the line first (see queue.py): then launch.json holds the id of its entry there.
 """
 
-import fcntl
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
-from vlmcar_core import files
+from vlmcar_core import files, queue
 from vlmcar_core.errors import Cancelled, DamagedFile, VlmcarError
 from vlmcar_core.escaping import without_keys
+from vlmcar_core.queue import Entry
 
-State = Literal["started", "success", "cancelled", "error", "lost"]
+State = Literal["waiting", "started", "success", "cancelled", "error", "lost"]
 
 LAUNCH, STATUS, LOG, CANCEL = "launch.json", "status.json", "log.txt", "cancel"
 HEARTBEAT_SECONDS = 2.0
 CANCEL_GRACE_SECONDS = 10.0
 SPAWN_GRACE_SECONDS = 20.0
+AWAKE_SECONDS = 5.0
+"""A process that serves the line is started at most so often by one process."""
+
 LOG_END_BYTES = 64 * 1024
 LOG_LIMIT_BYTES = 64 * 1024**3
 """Only its end is read."""
@@ -63,6 +66,8 @@ class Told:
     message: str = "starting"
     result: Mapping[str, Any] = field(default_factory=dict)
     updated: float | None = None
+    entry: str = ""
+    """Its id in the line, where it came through the line."""
 
     def __post_init__(self) -> None:
         if self.pid is not None and not 1 <= self.pid <= PID_MAX:
@@ -98,19 +103,30 @@ class Job:
     result: dict[str, Any]
     """What it found, for the one who shows it; empty until it ended well."""
 
+    launcher: str = ""
+    """Where it runs or will run, one of `launchers/`; empty where it ended, or never was in the line."""
+
     @property
     def running(self) -> bool:
-        return self.state == "started"
+        """It has not ended: it is at work, or waits in the line."""
+        return self.state in ("waiting", "started")
 
     @property
     def seconds_left(self) -> float | None:
         """By the pace so far; None where nothing is known yet."""
-        if not self.running or self.done <= 0 or self.total <= 0:
+        if self.state != "started" or self.done <= 0 or self.total <= 0:
             return None
         return (self.updated - self.started) * (self.total - self.done) / self.done
 
 
-def start(folder: Path, kind: str, arguments: Sequence[str], secrets: Mapping[str, str] | None = None) -> Job:
+def start(
+    folder: Path,
+    kind: str,
+    arguments: Sequence[str],
+    secrets: Mapping[str, str] | None = None,
+    entry: Entry | None = None,
+    inherited: int | None = None,
+) -> Job:
     """Run `vlmcar <arguments> --job <folder>` in a process of its own that outlives this one.
 
     Args:
@@ -118,8 +134,10 @@ def start(folder: Path, kind: str, arguments: Sequence[str], secrets: Mapping[st
         kind: its stage.
         arguments: of the command.
         secrets: environment variables for that process alone; they are written nowhere.
+        entry: its place in the line, if it comes from there: with the interpreter and environment to run it in.
+        inherited: a descriptor that the process keeps open for as long as it lives.
     """
-    argv = [sys.executable, "-m", "vlmcar_core", *arguments, "--job", str(folder)]
+    argv = [entry.python if entry else sys.executable, "-m", "vlmcar_core", *arguments, "--job", str(folder)]
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
     with files.appending(folder / LOG) as log:
@@ -130,11 +148,55 @@ def start(folder: Path, kind: str, arguments: Sequence[str], secrets: Mapping[st
             stderr=subprocess.STDOUT,
             start_new_session=True,
             close_fds=True,
-            env={**os.environ, **(secrets or {})},
+            pass_fds=() if inherited is None else (inherited,),
+            cwd=entry.working_folder if entry and Path(entry.working_folder).is_dir() else None,
+            env={**(_environment(entry) if entry else os.environ), **(secrets or {})},
         )
     threading.Thread(target=process.wait, daemon=True).start()
-    _write_launch(folder, kind, process.pid, began)
+    _write_launch(folder, kind, process.pid, began, entry)
     return read(folder)
+
+
+def _environment(entry: Entry) -> dict[str, str]:
+    """Of a run from the line: what it took along, and what else this process has."""
+    mine = {name: value for name, value in os.environ.items() if not queue.CARRIED.fullmatch(name)}
+    return {**mine, **entry.environment, queue.FOLDER_VARIABLE: str(queue.root())}
+
+
+def announce(folder: Path, kind: str, entry: Entry) -> None:
+    """Write down that a run is about to be put into the line. What an earlier try said of itself no longer counts."""
+    files.remove(folder / CANCEL)
+    files.write_json(folder / LAUNCH, {"kind": kind, "began": entry.asked, "entry": entry.id})
+
+
+def awake(launcher: str, sure: bool = False) -> None:
+    """See to it that somebody serves a launcher: what waits for it is started, what runs there is followed.
+
+    A process that was killed is replaced by the next one who looks at a run that waits, or by a run at work.
+
+    Args:
+        launcher: which.
+        sure: start one where there is none, even if this process did so just now.
+    """
+    now = time.monotonic()
+    lately = not sure and now - _awakened.get(launcher, -AWAKE_SECONDS) < AWAKE_SECONDS
+    if lately or queue.served(launcher):
+        return
+    _awakened[launcher] = now
+    with files.appending(queue.root() / f"{launcher}.log") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vlmcar_core.launching", launcher],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, queue.FOLDER_VARIABLE: str(queue.root())},
+        )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+_awakened: dict[str, float] = {}
+"""Of this process: launcher to when it last started a process that serves it."""
 
 
 def read(folder: Path) -> Job:
@@ -149,8 +211,15 @@ def read(folder: Path) -> Job:
         if time.time() - changed > SPAWN_GRACE_SECONDS:
             raise DamagedFile(f"{folder.name} holds no job; its start was interrupted: start it again")
         launch = Told(began=changed)
+    entry = queue.find(launch.entry, folder) if launch is not None else None
+    if launch is not None and entry is not None and entry.started is None:
+        return _waiting(folder, launch, entry)
+    if status and launch and status.updated is not None and status.updated < launch.began:
+        status = None  # of an earlier try
     said = status or launch or Told()
-    if said.state == "started" and not _alive(said, launch or said):
+    if entry is not None and (status is None or not entry.here):
+        awake(entry.launcher)  # who takes it out of the line, or starts it once more, when its process is gone
+    elif said.state == "started" and not _alive(said, launch or said):
         said = _read(folder / STATUS) or said
         if said.state == "started":
             said = _lost(folder, said)
@@ -165,6 +234,25 @@ def read(folder: Path) -> Job:
         started=said.began or first.began,
         updated=first.began if said.updated is None else said.updated,
         result=dict(said.result),
+        launcher=entry.launcher if entry is not None and said.state == "started" else "",
+    )
+
+
+def _waiting(folder: Path, launch: Told, entry: Entry) -> Job:
+    awake(entry.launcher)
+    place = queue.place(entry)
+    words = f"waiting, {queue.ordinal(place)} in line" if place else "waiting"
+    return Job(
+        folder=folder,
+        kind=launch.kind,
+        state="waiting",
+        done=0,
+        total=0,
+        message=f"{words}; {entry.note}" if entry.note else words,
+        started=launch.began,
+        updated=launch.began,
+        result={},
+        launcher=entry.launcher,
     )
 
 
@@ -182,9 +270,49 @@ def cancel(folder: Path, grace_seconds: float = CANCEL_GRACE_SECONDS) -> None:
     job = read(folder)
     if not job.running:
         return
+    launch = _read(folder / LAUNCH) or Told()
+    entry = queue.find(launch.entry, folder)
+    if entry is not None and queue.drop_waiting(entry.id):
+        tell(folder, "cancelled", "stopped by a person before it began")
+        return
     files.write_bytes(folder / CANCEL, b"")
-    identity = _read(folder / STATUS) or _read(folder / LAUNCH) or Told()
+    if entry is not None and not entry.here:
+        awake(entry.launcher)  # it sees the mark, and passes it on
+        return
+    identity = _read(folder / STATUS) or launch
     threading.Thread(target=_end, args=(folder, identity, grace_seconds), daemon=True).start()
+
+
+def tell(folder: Path, state: State, message: str) -> None:
+    """Write a run's state in its stead, where it has no process here that could: it waits, or runs elsewhere, or is
+    gone."""
+    last = _told_since(folder) or Told(began=time.time())
+    kind = last.kind or (_read(folder / LAUNCH) or Told()).kind
+    files.write_json(
+        folder / STATUS, asdict(replace(last, kind=kind, state=state, message=message, updated=time.time()))
+    )
+
+
+def ended(folder: Path) -> State | None:
+    """How a job says that it has ended, since it was started last; None where it does not say so.
+
+    Raises:
+        DamagedFile: its files cannot be read.
+    """
+    status = _told_since(folder)
+    return status.state if status is not None and status.state != "started" else None
+
+
+def began(folder: Path) -> bool:
+    """Whether a job has said anything since it was started last. Raises `DamagedFile`."""
+    return _told_since(folder) is not None
+
+
+def _told_since(folder: Path) -> Told | None:
+    status, launch = _read(folder / STATUS), _read(folder / LAUNCH)
+    if status and launch and (status.updated or 0.0) < launch.began:
+        return None
+    return status
 
 
 def log(folder: Path, lines: int = 200) -> str:
@@ -281,35 +409,17 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
             signal.signal(signal.SIGTERM, previous)
 
 
-@contextmanager
-def free_core(reporter: Reporter) -> Iterator[int]:
-    """Wait until fewer trainings run on this machine than it has cores; gives the slot's number.
-
-    A slot is a locked file, which the operating system unlocks when its process ends, however it ends.
-
-    Raises:
-        Cancelled: somebody wants the job to stop while it waits.
-    """
-    folder = Path(tempfile.gettempdir()) / f"vlmcar-cores-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    while True:
-        for number in range(os.cpu_count() or 1):
-            with (folder / f"{number}.lock").open("w") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                yield number
-                return
-        reporter(0, 0, "waiting for a free core")
-        if reporter.cancelled:
-            raise Cancelled("stopped by a person while it waited for a free core")
-        time.sleep(0.5)
-
-
 def _beat(reporter: Reporter, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
         reporter._write()
+        with suppress(VlmcarError):  # a line that cannot be used is no reason for a run at work to end
+            keep_served()
+
+
+def keep_served() -> None:
+    """See to it that every launcher for which there is something to do is served."""
+    for launcher in sorted({entry.launcher for entry in queue.entries()}):
+        awake(launcher)
 
 
 def _on_terminate() -> Any:
@@ -321,12 +431,12 @@ def _on_terminate() -> Any:
     return signal.signal(signal.SIGTERM, terminate)
 
 
-def _write_launch(folder: Path, kind: str, pid: int, began: float) -> None:
+def _write_launch(folder: Path, kind: str, pid: int, began: float, entry: Entry | None) -> None:
     try:
         created: float | None = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         created = None
-    value = {"kind": kind, "pid": pid, "process_created": created, "began": began}
+    value = {"kind": kind, "pid": pid, "process_created": created, "began": began, "entry": entry.id if entry else ""}
     files.write_json(folder / LAUNCH, value)
 
 

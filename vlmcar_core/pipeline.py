@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import images, jobs, plugins, recordings, runs
+from vlmcar_core import images, jobs, launching, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask, Setting
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
@@ -442,20 +442,33 @@ def start_training(
     rewards: Sequence[str],
     seeds: Sequence[int],
     proposal: int | None = None,
+    launcher: str = "local",
+    address: str = "",
     **options: Any,
 ) -> list[Job]:
-    """Start one background run per reward and seed; each waits until a core is free.
+    """Start one background run per reward and seed; each waits in line until there is a place for it.
 
     Args:
         rewards: of "dense" and "sparse".
         seeds: one run of each reward per seed.
         proposal: whose checkers pay in the dense runs; the newest if None.
+        launcher: where they run, one of `launchers/`.
+        address: of the cluster, where the launcher wants one.
         options: further fields of `RunConfig`.
 
     Raises:
         BadInput: there is no environment, or an option makes no sense.
-        UnknownName: there is no such proposal, trainer or setting.
+        UnknownName: there is no such proposal, trainer, setting or launcher.
     """
+    plugins.load("launchers", launcher).check(address)
+    configs = run_configs(session, rewards, seeds, proposal, **options)
+    return [start_run(session, new_run(session, config), launcher, address) for config in configs]
+
+
+def run_configs(
+    session: Session, rewards: Sequence[str], seeds: Sequence[int], proposal: int | None = None, **options: Any
+) -> list[runs.RunConfig]:
+    """What `start_training` trains: a seed after the other, of each every reward. Raises what it raises."""
     known = trainers(session)
     trainer = str(options.get("trainer") or next(iter(known)))
     if trainer not in known:
@@ -467,17 +480,24 @@ def start_training(
     number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
     if options.get("weights") and "dense" in rewards:
         Payment(weights=options["weights"]).shares([step.key for step in session.proposal(number).paid])
-    configs = [
+    return [
         runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)
         for seed in seeds
         for reward in rewards
     ]
-    started = []
-    for config in configs:
-        folder = session.new_run_folder()
-        runs.write_config(folder, config)
-        started.append(start_in(folder, session, "train-run", []))
-    return started
+
+
+def new_run(session: Session, config: runs.RunConfig) -> Path:
+    """The folder of a run that is yet to be started."""
+    folder = session.new_run_folder()
+    runs.write_config(folder, config)
+    return folder
+
+
+def start_run(session: Session, folder: Path, launcher: str = "local", address: str = "") -> Job:
+    """Put a run into the line, by its folder; see `launching.start`."""
+    command = ["--root", str(session.folder.parent.resolve()), "train-run", session.name]
+    return launching.start(folder, command, launcher, address)
 
 
 def _differing(trainer: str, here: Mapping[str, Any]) -> dict[str, Any]:
@@ -526,7 +546,9 @@ def launch(
 def start_in(
     folder: Path, session: Session, stage: str, arguments: Sequence[str], secrets: Mapping[str, str] | None = None
 ) -> Job:
-    """Like `launch`, in a folder that is there already."""
+    """Like `launch`, in a folder that is there already. A training waits in line first, on this machine."""
+    if stage == "train-run":
+        return start_run(session, folder)
     root = str(session.folder.parent.resolve())
     return jobs.start(folder, stage, ["--root", root, stage, session.name, *arguments], secrets)
 

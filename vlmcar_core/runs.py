@@ -7,6 +7,7 @@
 A run is a job, too: status.json and log.txt are `jobs`'.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -19,6 +20,7 @@ from vlmcar_core.payments import Payment
 from vlmcar_core.store import RUNS, Listing, Session
 
 CONFIG, PROGRESS, EVALUATION, MODEL = "config.json", "progress.jsonl", "evaluation.jsonl", "model.zip"
+CHECKPOINT = re.compile(r"checkpoint-[0-9]{9,10}\.zip")
 STEPS_MAX = 1_000_000_000
 SCALE_MAX = 1000.0
 REWARDS = ("dense", "sparse")
@@ -137,6 +139,14 @@ def read_config(folder: Path) -> RunConfig:
         return files.read_as(RunConfig, folder / CONFIG)
     except FileNotFoundError as error:
         raise DamagedFile(f"run {folder.name} has no {CONFIG}; start it again") from error
+
+
+def begin(folder: Path) -> None:
+    """Forget the rows of an earlier try, so that none counts twice; where there is a checkpoint they stay, for the run
+    goes on from it."""
+    if not files.listed(folder, CHECKPOINT):
+        for name in (PROGRESS, EVALUATION):
+            files.remove(folder / name)
 
 
 def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:

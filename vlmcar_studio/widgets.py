@@ -22,6 +22,7 @@ BADGES = {
     "undecided": (":material/help:", "orange"),
 }
 STATES = {
+    "waiting": (":material/hourglass_empty:", "gray"),
     "started": (":material/progress_activity:", "blue"),
     "success": (":material/check_circle:", "green"),
     "cancelled": (":material/stop_circle:", "gray"),

@@ -10,6 +10,7 @@ from vlmcar_core import jobs, payments, pipeline, runs
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
+from vlmcar_core.launchers import _relay
 from vlmcar_core.store import Session
 
 
@@ -92,11 +93,25 @@ def _watch_until_done(folders: list[Path]) -> None:
 @job_option
 def train_run(session: Session, job: Path) -> None:
     """Be one training run: the folder says what is to be trained."""
+    _train(session, job)
+
+
+def _train(session: Session, job: Path) -> None:
     with as_job(session, "train", job) as (progress, reporter):
         config = runs.read_config(job)
-        with jobs.free_core(reporter):
-            result = pipeline.train(session, job, config, progress)
+        runs.begin(job)
+        result = pipeline.train(session, job, config, progress)
         reporter.finish("success", f"{config.steps} steps", result)
+
+
+@click.command(name="train-elsewhere", hidden=True)
+@session_argument
+@click.argument("run", type=int)
+def train_elsewhere(session: Session, run: int) -> None:
+    """Be one training run on a worker of a cluster: tell its folder on standard output."""
+    folder = session.run_folder(run)
+    with _relay.relaying(folder):
+        _train(session, folder)
 
 
 @click.command(name="runs")
@@ -133,4 +148,4 @@ def watch(session: Session, run: int, episodes: int, job: Path | None) -> None:
     echo(" ".join(ids))
 
 
-COMMANDS = (train, train_run, list_runs, watch)
+COMMANDS = (train, train_run, train_elsewhere, list_runs, watch)
