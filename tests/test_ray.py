@@ -142,7 +142,7 @@ def test_two_seeds_of_two_rewards_end_well_on_different_workers(session: Session
         assert runs.read_progress(folder) and (folder / runs.MODEL).is_file()
     assert {cluster.node_of(entry_of(folder)) for folder in folders} == set(cluster.workers)
     assert pipeline.watch(session, 0, 1)
-    assert not queue.entries()
+    wait_for(lambda: not queue.entries(), session)
 
 
 def test_a_run_whose_worker_is_killed_is_started_again_and_ends_with_no_row_twice(
@@ -183,7 +183,7 @@ def test_a_run_is_stopped_on_the_cluster_and_keeps_its_rows(session: Session, cl
     jobs.cancel(folders[0])
     wait_for(lambda: not jobs.read(folders[0]).running, session)
     assert jobs.read(folders[0]).state == "cancelled" and len(runs.read_evaluations(folders[0])) >= 2
-    assert not queue.entries()
+    wait_for(lambda: not queue.entries(), session)
 
 
 def test_a_run_that_fails_by_itself_is_not_started_again(session: Session, cluster: Cluster) -> None:

@@ -262,6 +262,19 @@ def _lost(folder: Path, said: Told) -> Told:
     return replace(said, state="lost", message=message + (f"; the last line it printed: {last}" if last else ""))
 
 
+def process(folder: Path) -> psutil.Process | None:
+    """The process of a job that is at work on this machine; None where there is none, or one that is not of ours.
+
+    Raises:
+        DamagedFile: the folder's files cannot be read.
+    """
+    found = _process(_told_since(folder) or _read(folder / LAUNCH) or Told())
+    try:
+        return found if found is not None and any(OURS in word for word in found.cmdline()) else None
+    except psutil.Error:
+        return None
+
+
 def cancel(folder: Path, grace_seconds: float = CANCEL_GRACE_SECONDS) -> None:
     """Ask a job to stop, and end its whole process group if it has not after the grace.
 

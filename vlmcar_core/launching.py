@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlmcar_core import jobs, plugins, queue
+from vlmcar_core.errors import BadInput
 from vlmcar_core.jobs import Job
 from vlmcar_core.queue import Entry
 
 STEP_SECONDS = 0.5
+LEAVING_SECONDS = 10.0
 
 
 def start(folder: Path, command: Sequence[str], launcher: str = "local", address: str = "") -> Job:
@@ -28,9 +30,22 @@ def start(folder: Path, command: Sequence[str], launcher: str = "local", address
     place = plugins.load("launchers", launcher)
     place.check(address)
     entry = queue.new_entry(folder, tuple(command), launcher, address, place.HERE, time.time())
-    queue.add(entry, lambda: jobs.announce(folder, "train-run", entry))
+    _add(folder, entry)
     jobs.awake(launcher, sure=True)
     return jobs.read(folder)
+
+
+def _add(folder: Path, entry: Entry) -> None:
+    """A run that says it has ended may still be leaving the line; that is waited for."""
+    until = time.monotonic() + LEAVING_SECONDS
+    while True:
+        try:
+            queue.add(entry, lambda: jobs.announce(folder, "train-run", entry))
+            return
+        except BadInput:
+            if jobs.ended(folder) is None or time.monotonic() > until:
+                raise
+        time.sleep(STEP_SECONDS / 5)
 
 
 def serve(launcher: str) -> None:

@@ -228,12 +228,18 @@ def add(entry: Entry, announce: Callable[[], None]) -> None:
         BadInput: the run is in the line already, or the line is too long.
     """
     with changing() as line:
+        line[:] = [other for other in line if other.folder != entry.folder or not _is_gone(other)]
         if any(other.folder == entry.folder for other in line):
             raise BadInput(f"run {one_line(Path(entry.folder).name)} is in the queue already")
         if len(line) >= LINE_MAX:
             raise BadInput(f"{LINE_MAX:,} runs are in the queue already; wait until some have ended")
         announce()
         line.append(entry)
+
+
+def _is_gone(entry: Entry) -> bool:
+    """Its process has ended, and nobody has taken it out yet."""
+    return entry.here and entry.started is not None and not occupied(entry.id)
 
 
 def drop_waiting(id: str) -> bool:
@@ -322,6 +328,14 @@ def serving(launcher: str) -> Iterator[bool]:
 def served(launcher: str) -> bool:
     """Whether there is a process that serves it."""
     return _held(root() / f"{launcher}.serving")
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Wait until nobody else of this person does this, and do it alone."""
+    with files.appending(root() / f"{what}.alone") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _held(path: Path) -> bool:

@@ -8,6 +8,7 @@ import click
 
 from vlmcar_core import jobs, payments, pipeline, runs
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
+from vlmcar_core.cli.queue import where_options
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
 from vlmcar_core.launchers import _relay
@@ -39,13 +40,16 @@ from vlmcar_core.store import Session
 )
 @click.option("--trainer", help="ppo, sac or tqc; what fits the environment's actions if not given.")
 @settings_option("Settings of the trainer")
+@where_options
 @click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")
 def train(
     session: Session, rewards: tuple[str, ...], detach: bool, seeds: int, weights: tuple[str, ...], **options: Any
 ) -> None:
     """Train an agent on the checkers' reward (dense) and on the environment's own (sparse).
 
-    Every run is a process of its own: Ctrl-C, or closing the terminal, only ends the looking on.
+    Every run is a process of its own: Ctrl-C, or closing the terminal, only ends the looking on. No more runs are at
+    work than this machine has cores (VLMCAR_CORES); the others wait in line, which `vlmcar queue` shows. With
+    --launcher ray they are jobs of a cluster instead.
     """
     options["weights"] = _weights(weights)
     started = pipeline.start_training(session, rewards or ("dense", "sparse"), range(seeds), **options)

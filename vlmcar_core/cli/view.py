@@ -67,10 +67,11 @@ def list_jobs(session: Session) -> None:
 
 
 def describe_job(folder: Path, job: Job) -> str:
-    """One line: which, state, how far, what it says."""
+    """One line: which, state, how far, what it says; in brackets where, if it is elsewhere."""
+    where = f" [{job.launcher}]" if job.launcher not in ("", "local") else ""
     share = f"{job.done}/{job.total}" if job.total else ""
     seconds = max(0.0, (time.time() if job.running else job.updated) - job.started)
-    return f"{folder.parent.name}/{folder.name:16} {job.state:10} {share:>14} {seconds:7.0f} s  {job.message}"
+    return f"{folder.parent.name}/{folder.name:16} {job.state:10} {share:>14} {seconds:7.0f} s  {job.message}{where}"
 
 
 @click.command()

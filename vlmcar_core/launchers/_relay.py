@@ -11,6 +11,7 @@ import binascii
 import json
 import os
 import re
+import signal
 import threading
 import time
 import zlib
@@ -60,14 +61,20 @@ class Piece:
 
 @contextmanager
 def relaying(folder: Path) -> Iterator[None]:
-    """For the length of the block, tell the folder on standard output; what the block prints goes to its log."""
+    """For the length of the block, tell the folder on standard output; what the block prints goes to its log.
+
+    Where the process that started this one is gone, nobody listens any more, and the run is asked to stop.
+    """
     files.folder(folder).mkdir(parents=True, exist_ok=True)
     out, errors = os.dup(1), os.dup(2)
-    teller, stop = Teller(folder), threading.Event()
+    teller, stop, parent = Teller(folder), threading.Event(), os.getppid()
 
     def go_on() -> None:
         while not stop.wait(PASS_SECONDS):
             _write(out, teller)
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     thread = threading.Thread(target=go_on, daemon=True)
     with files.appending(folder / jobs.LOG) as log:

@@ -218,7 +218,7 @@ def _submitted(client: "JobSubmissionClient", entry: Entry) -> None:
         command = ["python", "-m", "vlmcar_core", "--root", ".", "train-elsewhere", session.name, str(int(folder.name))]
         try:
             client.submit_job(
-                entrypoint=shlex.join(command),
+                entrypoint=f"exec {shlex.join(command)}",  # no shell between Ray and the run
                 submission_id=_name(entry),
                 runtime_env={"working_dir": made},
                 entrypoint_num_cpus=1,
