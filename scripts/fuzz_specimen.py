@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ from vlmcar_core import (
     report_html,
     runs,
     servers,
+    sweeps,
     verdicts,
+    work,
 )
 from vlmcar_core.authoring import Wish
 from vlmcar_core.comparisons import Plan, Row
@@ -176,9 +179,12 @@ def _trained(session: Session) -> None:
     policies.save(policy(), folder / runs.MODEL)
     (folder / jobs.LOG).write_text("it trains\n")
     launch = {"kind": "train-run", "pid": 2**22 + 1, "process_created": 1.0, "began": 1.0}
-    files.write_json(folder / jobs.LAUNCH, launch)
+    files.write_json(folder / jobs.LAUNCH, {**launch, "entry": "0" * 32})
     status = {**launch, "kind": "train", "state": "started", "done": 4096, "total": 150_000, "message": "trains"}
     files.write_json(folder / jobs.STATUS, {**status, "result": {}, "updated": 2.0})
+    swept = sweeps.Plan((NAME,), {"gamma": (0.9, 0.99), "reward": ("dense",)}, 1, 150_000, (0,))
+    kept = sweeps.Sweep(swept, "2026-01-01T00:00:00+00:00", (sweeps.Member(0, 0, 0),))
+    files.write_json(session.folder / sweeps.SWEEPS / "000.json", asdict(kept))
 
 
 def _beside(root: Path) -> None:
@@ -211,6 +217,8 @@ def readers(root: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "examinations", lambda: _each(session.examinations(), lambda item: [*map(examinations.judge, item.checkers)])
     yield "dialogues", lambda: _each(dialogues.dialogues(session), _dialogue)
     yield "runs", lambda: _each(runs.runs(session), _run)
+    yield "sweeps", lambda: _each(sweeps.sweeps(session), lambda kept: sweeps.outcomes(session, kept))
+    yield "under way", lambda: work.under_way(root)
     yield "jobs", lambda: [(jobs.read(folder), jobs.log(folder)) for folder in session.job_folders()]
     yield "current job", lambda: pipeline.current_job(session, "verify")
     yield "accounts", lambda: candidates.accounts(session)

@@ -28,7 +28,7 @@ PAGES = (
         "study",
         "report",
     ),
-    *("models", "compare"),
+    *("sweep", "queue", "models", "compare"),
 )
 WIDTHS = (1280, 390)
 

@@ -30,6 +30,7 @@ from vlmcar_core import (
     rollouts,
     runs,
     strict,
+    sweeps,
 )
 from vlmcar_core.errors import BadInput, DamagedFile, VlmcarError
 from vlmcar_core.marks import Mark
@@ -63,11 +64,12 @@ FILES = (
     "runs/000/evaluation.jsonl",
     "runs/000/model.zip",
     "jobs/000-verify/status.json",
+    "sweeps/000.json",
 )
 JSON_FILES = tuple(name for name in FILES if name.endswith(".json"))
 FOLDERS = (
     *("frames", "trajectories", "proposals", "proposals/000", "dialogues", "dialogues/000", "dialogues/000/frames"),
-    *("verdicts", "prompts", "runs", "runs/000", "jobs", "jobs/000-verify", "answers"),
+    *("verdicts", "prompts", "runs", "runs/000", "jobs", "jobs/000-verify", "answers", "sweeps"),
 )
 
 
@@ -104,6 +106,7 @@ def write_everything(session: Session) -> list[str]:
         lambda: runs.append(session.run_folder(0), runs.PROGRESS, {"steps": 1, "episodes": 1}),
         lambda: policies.save(fuzz_specimen.policy(), session.run_folder(0) / runs.MODEL),
         lambda: jobs.cancel(session.run_folder(0)),
+        lambda: sweeps.add(session, sweeps.Plan((session.name,), {}, 1, 1, (0,))),
         lambda: jobs.cancel(session.job_folders()[0]) if session.job_folders() else None,
     )
     refused = []
@@ -129,7 +132,7 @@ ELSEWHERE = {
     "replay_server.py": "a request",
     "prompts/__init__.py": "comes with the package",
     "replaying.py": "a log that the person names",
-    "jobs.py": "locks in the system's folder for temporary files",
+    "launchers/_relay.py": "what a worker prints",
     "cli/base.py": "a file that the person names",
     "cli/task.py": "a text of the command line",
 }

@@ -127,7 +127,7 @@ def test_every_page_survives_a_strangers_session(root: Path, page: str, spoil: C
     app = opened(page, NAME)
     text = said(app)
     assert not app.exception and "A fault of the program" not in text, text
-    if spoil is not odd and page not in ("home", "models", "compare"):
+    if spoil is not odd and page not in ("home", "models", "compare", "queue"):
         assert any(word in text for word in WORDS), text
 
 

@@ -22,7 +22,9 @@ PAGES = (
     ("repair", "5b Repair", ":material/build:"),
     ("train", "6 Train", ":material/model_training:"),
     ("study", "6a Farmed rewards", ":material/agriculture:"),
+    ("sweep", "6b Sweep", ":material/grid_on:"),
     ("report", "7 Report", ":material/summarize:"),
+    ("queue", "Queue", ":material/list:"),
     ("models", "Models", ":material/tune:"),
     ("compare", "Compare models", ":material/compare_arrows:"),
 )
