@@ -46,17 +46,15 @@ def summary(at_work: list[Work], waiting: int) -> None:
             "at once: VLMCAR_CORES, or the cores that there are.",
         )
         st.metric("Memory", f"{sum(found.memory_bytes for found in used) / 2**30:.1f} GiB", border=True, width=140)
-        if st.button("Stop all", icon=":material/stop:", key="stop-all"):
-            confirm()
+        with st.popover("Stop all", icon=":material/stop:"):
+            st.write("All that runs or waits, in every session. What was done so far is kept.")
+            st.button("Stop all of it", type="primary", key="stop-all", on_click=stop_all)
 
 
-@st.dialog("Stop all?")
-def confirm() -> None:
-    st.write("Everything that runs or waits is stopped, in every session. What was done so far is kept.")
-    if st.button("Stop all of it", type="primary", key="stop-all-sure"):
-        for one in work.under_way(pipeline.default_root()).items:
-            stop(one)
-        st.rerun()
+def stop_all() -> None:
+    """What waits first, so that none of it starts."""
+    for one in reversed(work.under_way(pipeline.default_root()).items):
+        stop(one)
 
 
 def show(one: Work) -> None:
@@ -85,16 +83,19 @@ def launcher_title(name: str) -> str:
 def buttons(one: Work) -> None:
     key = f"{one.job.folder}"
     with st.container(horizontal=True, vertical_alignment="center"):
-        if one.entry is not None and one.place > 1:
-            if st.button("Move up", icon=":material/arrow_upward:", key=f"up-{key}"):
-                queue.move_up(one.entry.id)
-                st.rerun(scope="fragment")
-            if one.place > 2 and st.button("To the front", icon=":material/vertical_align_top:", key=f"front-{key}"):
-                queue.move_up(one.entry.id, to_front=True)
-                st.rerun(scope="fragment")
-        if st.button("Stop", icon=":material/stop:", key=f"stop-{key}"):
-            stop(one)
-            st.rerun(scope="fragment")
+        place = one.place
+        if one.entry is not None and place > 1:
+            id = one.entry.id
+            st.button("Move up", icon=":material/arrow_upward:", key=f"up-{key}", on_click=queue.move_up, args=(id,))
+            if place > 2:
+                st.button(
+                    "To the front",
+                    icon=":material/vertical_align_top:",
+                    key=f"front-{key}",
+                    on_click=queue.move_up,
+                    args=(id, True),
+                )
+        st.button("Stop", icon=":material/stop:", key=f"stop-{key}", on_click=stop, args=(one,))
         if one.session and not one.elsewhere:
             page = "train" if one.job.folder.parent.name == "runs" else "home"
             st.page_link(

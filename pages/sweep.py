@@ -80,7 +80,7 @@ def show(session: Session) -> None:
 
 def described(kept: Sweep) -> str:
     grid = "; ".join(f"{name} = {', '.join(map(str, values))}" for name, values in kept.plan.grid.items())
-    return f"{kept.number}: {grid or 'one cell'}, {kept.plan.seeds} seeds, {kept.plan.steps:,} steps"
+    return f"{kept.number}: {grid or 'one cell'}; seeds: {kept.plan.seeds}; {kept.plan.steps:,} steps"
 
 
 @st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))
@@ -88,26 +88,15 @@ def table(session: Session, kept: Sweep) -> None:
     outcomes = sweeps.outcomes(session, kept)
     rows = [
         {
-            **({"Session": one.cell.session} if len(kept.plan.sessions) > 1 else {}),
-            "Cell": one.cell.label,
-            "Final success, IQM": None if one.iqm is None else 100 * one.iqm,
-            "Median": None if one.median is None else 100 * one.median,
-            "Median steps to 80 %": one.median_steps,
+            "Cell": sweeps.label(kept.plan, one.cell),
+            "Final success, IQM": percent(one.iqm),
+            "Median": percent(one.median),
+            "Median steps to 80 %": "—" if one.median_steps is None else f"{one.median_steps:,.0f}",
             "Runs": ", ".join(f"{count} {state}" for state, count in sorted(one.states.items())),
         }
         for one in outcomes
     ]
-    percent = st.column_config.NumberColumn(format="%.0f %%")
-    st.dataframe(
-        rows,
-        hide_index=True,
-        alt="What each cell of the sweep came to",
-        column_config={
-            "Final success, IQM": percent,
-            "Median": percent,
-            "Median steps to 80 %": st.column_config.NumberColumn(format="localized"),
-        },
-    )
+    st.dataframe(rows, hide_index=True, alt="What each cell of the sweep came to")
     st.caption(
         "IQM: the mean of the seeds without the lowest and the highest quarter, rounded down; of fewer than four seeds "
         "the mean. Success is the environment's own word, in each run's last evaluation."
@@ -118,6 +107,10 @@ def table(session: Session, kept: Sweep) -> None:
             again(session, kept)
         widgets.next_page("queue", "The queue", ":material/list:")
         widgets.next_page("train", "Its runs", ":material/model_training:")
+
+
+def percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.0%}"
 
 
 def again(session: Session, kept: Sweep) -> None:

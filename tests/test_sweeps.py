@@ -95,7 +95,8 @@ def test_a_plan_that_makes_no_sense_is_refused_before_anything_is_made(
 
 def test_settings_of_checkers_make_no_cells_of_a_sparse_run(session: Session) -> None:
     grid = {"reward": ("dense", "sparse"), "pay": ("once", "potential"), "gamma": (0.9, 0.99)}
-    labels = [cell.label for cell in sweeps.cells(sweeps.plan([session], grid, 1))]
+    plan = sweeps.plan([session], {**grid, "scale": (2.0,)}, 1)
+    labels = [sweeps.label(plan, cell) for cell in sweeps.cells(plan)]
     assert len(labels) == 6 and "reward=sparse, gamma=0.9" in labels
 
 

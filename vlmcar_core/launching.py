@@ -40,7 +40,7 @@ def _add(folder: Path, entry: Entry) -> None:
     until = time.monotonic() + LEAVING_SECONDS
     while True:
         try:
-            queue.add(entry, lambda: jobs.announce(folder, "train-run", entry))
+            queue.add(entry, lambda: jobs.announce(folder, "train", entry))
             return
         except BadInput:
             if jobs.ended(folder) is None or time.monotonic() > until:

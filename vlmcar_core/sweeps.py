@@ -79,11 +79,6 @@ class Cell:
     session: str
     values: Mapping[str, Value]
 
-    @property
-    def label(self) -> str:
-        """Such as "gamma=0.95, pay=once"."""
-        return ", ".join(f"{name}={value}" for name, value in self.values.items()) or "-"
-
 
 @dataclass(frozen=True)
 class Member:
@@ -210,6 +205,13 @@ def cells(asked: Plan) -> list[Cell]:
             if cell not in found:
                 found.append(cell)
     return found
+
+
+def label(asked: Plan, cell: Cell) -> str:
+    """What tells a cell from the others, such as "gamma=0.95, pay=once"."""
+    told = [name for name in cell.values if len(asked.grid.get(name, ())) > 1]
+    words = ", ".join(f"{name}={cell.values[name]}" for name in told) or "all seeds"
+    return f"{cell.session}: {words}" if len(asked.sessions) > 1 else words
 
 
 def _configs(session: Session, asked: Plan, cell: Cell) -> list[RunConfig]:

@@ -11,7 +11,6 @@ from vlmcar_core.cli.base import echo, session_argument
 from vlmcar_core.cli.view import describe_job
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.store import Session
-from vlmcar_core.sweeps import Outcome, Sweep
 from vlmcar_core.types import Recording
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -134,22 +133,18 @@ def sweep_status(session: Session, number: int | None) -> None:
     """Show what the cells of a sweep came to: the newest, or NUMBER."""
     kept = sweeps.sweep(session, number)
     found = sweeps.outcomes(session, kept)
-    echo(f"sweep {kept.number} of {session.name}, {kept.created}: {kept.plan.seeds} seeds a cell")
-    width = max(len(_cell(kept, one)) for one in found)
+    echo(f"sweep {kept.number} of {session.name}, {kept.created}: {kept.plan.seeds} a cell")
+    width = max(len(sweeps.label(kept.plan, one.cell)) for one in found)
     echo(f"{'cell':{width}} {'IQM':>6} {'median':>7} {'median steps to 80 %':>21}  runs")
     for one in found:
         iqm, middle = ("-" if value is None else f"{value:.0%}" for value in (one.iqm, one.median))
         steps = "-" if one.median_steps is None else f"{one.median_steps:,.0f}"
         counts = ", ".join(f"{count} {state}" for state, count in sorted(one.states.items()))
-        echo(f"{_cell(kept, one):{width}} {iqm:>6} {middle:>7} {steps:>21}  {counts}")
+        echo(f"{sweeps.label(kept.plan, one.cell):{width}} {iqm:>6} {middle:>7} {steps:>21}  {counts}")
     if left := sweeps.missing(found):
         echo(f"{left} runs are missing; start them with: vlmcar sweep {session.name} --again {kept.number}")
     for problem in sweeps.sweeps(session).problems:
         echo(f"damaged: {problem}", err=True)
-
-
-def _cell(kept: Sweep, one: Outcome) -> str:
-    return f"{one.cell.session}: {one.cell.label}" if len(kept.plan.sessions) > 1 else one.cell.label
 
 
 COMMANDS = (show_queue, move_up, sweep, sweep_status)

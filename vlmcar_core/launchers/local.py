@@ -83,7 +83,7 @@ def _start(line: list[Entry], entry: Entry) -> bool:
         started = replace(entry, started=time.time(), tries=entry.tries + 1, note="")
         line[line.index(entry)] = started
         try:
-            jobs.start(folder, "train-run", entry.command, entry=started, inherited=descriptor)
+            jobs.start(folder, "train", entry.command, entry=started, inherited=descriptor)
         except (OSError, DamagedFile) as error:
             jobs.tell(folder, "error", f"it could not be started ({error}); start it again")
             _take_out(line, started)
