@@ -94,6 +94,14 @@ def test_another_try_begins_the_rows_anew(here: Path, tmp_path: Path) -> None:
     assert (here / "progress.jsonl").read_text() == "second 1\n"
 
 
+def test_the_newest_checkpoint_takes_the_place_of_the_one_before(there: Path, here: Path) -> None:
+    teller, collector = Teller(there), Collector(here)
+    for steps in (1000, 2000):
+        (there / f"checkpoint-{steps:09d}.zip").write_bytes(b"all that is needed")
+        collector.take("".join(teller.lines()))
+    assert [path.name for path in here.glob("checkpoint-*")] == ["checkpoint-000002000.zip"]
+
+
 def test_what_no_run_tells_is_passed_over(here: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     before = contents(here)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlmcar_core import files, jobs, strict
+from vlmcar_core import files, jobs, runs, strict
 from vlmcar_core.errors import DamagedFile
 
 MARK = "vlmcar-relay "
@@ -32,7 +32,7 @@ LINE_CHARS_MAX = 64 * 1024
 PASS_SECONDS = 1.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,120}")
 GROWS = re.compile(r".*\.(?:jsonl|txt)|events\.out\.tfevents\..*")
-KEPT_HERE = (jobs.LAUNCH, jobs.CANCEL, "config.json")
+KEPT_HERE = (jobs.LAUNCH, jobs.CANCEL, runs.CONFIG)
 """They belong to the one who asked for the run."""
 
 
@@ -185,6 +185,10 @@ class Collector:
             _grow(path, piece.at, data)
         elif (whole := self._joined(piece, data)) is not None:
             files.write_bytes(path, _without_process(whole) if path.name == jobs.STATUS else whole)
+            if runs.CHECKPOINT.fullmatch(path.name):
+                for older in files.listed(path.parent, runs.CHECKPOINT):
+                    if older.name < path.name:
+                        files.remove(older)
 
     def _path(self, name: str) -> Path | None:
         """None for a name that no file of a run has."""

@@ -203,7 +203,8 @@ def _name(entry: Entry) -> str:
 def _job(client: "JobSubmissionClient", entry: Entry) -> "JobDetails | None":
     """None where the cluster has no such job."""
     try:
-        return client.get_job_info(_name(entry))
+        found: JobDetails = client.get_job_info(_name(entry))
+        return found
     except RuntimeError as error:
         if "does not exist" in str(error) or "status code 404" in str(error):
             return None
