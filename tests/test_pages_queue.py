@@ -35,7 +35,7 @@ def busy(root: Path) -> Iterator[Session]:
     wait_for(lambda: not queue.entries())
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

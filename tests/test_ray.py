@@ -29,7 +29,7 @@ def check(initial, current):
     return bool((initial != current).any())
 """
 TINY: dict[str, Any] = {"n_envs": 2, "n_steps": 32, "batch_size": 64}
-SECONDS = 150.0
+SECONDS = 300.0
 LOOPBACK = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # so that Ray takes 127.0.0.1 for this machine's address

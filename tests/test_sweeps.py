@@ -44,7 +44,7 @@ def room(root: Path, name: str) -> Session:
     return made
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
@@ -251,5 +251,13 @@ def test_a_sweep_from_a_shell(session: Session, tmp_path: Path) -> None:
     assert "gamma=0.99" in shown and shown.count("1 success") == 2 and "missing" not in shown
     assert "0 of 2 runs started" in vlmcar(tmp_path, *asked, *tiny).stdout
     assert "0 of 2 runs started" in vlmcar(tmp_path, "sweep", "room", "--again", "0").stdout
+    done = vlmcar(
+        tmp_path, "sweep", "room", "--env", "MiniGrid-Empty-6x6-v0", *asked[2:4], "--seeds", "1", *asked[8:], *tiny
+    )
+    assert "sweep 1: 2 of 2 runs started" in done.stdout, done.stderr
+    other = Session(tmp_path / "room-minigrid-empty-6x6-v0")
+    assert other.task.env_id == "MiniGrid-Empty-6x6-v0" and other.proposal().number == 0
+    wait_for(lambda: states(other) == ["success"] and not queue.entries())
+    assert "room-minigrid-empty-6x6-v0: all seeds" in vlmcar(tmp_path, "sweep-status", "room").stdout
     assert "nothing runs and nothing waits" in vlmcar(tmp_path, "queue").stdout
     assert "does not wait" in vlmcar(tmp_path, "move-up", "room", "0").stderr

@@ -12,6 +12,7 @@
       answers/<digest>/<id>.npz     what one checker said about one trajectory; may be deleted, is made again
       verdicts/<n>.json             what one verification found
       runs/<n>/                     one training each; written by the run itself
+      sweeps/<n>.json               a grid of trainings, and which run is which (see sweeps.py)
       jobs/<n>-<stage>/             background recordings, proposals, verifications (see jobs.py)
 
 Files are added, written whole or not at all, and never edited; only session.json, the draft and the two

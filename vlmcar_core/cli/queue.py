@@ -1,5 +1,6 @@
 """The queue, and sweeps, which fill it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,7 +116,7 @@ def sweep(
 
 def _made(session: Session, env: str) -> Session:
     """The session for another environment of a sweep: recorded and proposed for, by what is built in."""
-    name = f"{session.name[:30]}-{env.lower()[:33]}"
+    name = f"{session.name[:30]}-{re.sub('[^a-z0-9]+', '-', env.lower())[:33]}"
     try:
         return Session.open(session.folder.parent, name)
     except UnknownName:
