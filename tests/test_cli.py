@@ -30,7 +30,7 @@ def test_help_teaches_the_whole_flow_and_imports_nothing_heavy(tmp_path: Path) -
         "import sys; sys.argv = ['vlmcar', '--help']\n"
         "from vlmcar_core.cli import cli\n"
         "cli(standalone_mode=False)\n"
-        "print(sorted({'torch', 'stable_baselines3', 'streamlit', 'minigrid', 'cv2', 'openai', 'keyring'} & set(sys.modules)))\n"
+        "print(sorted({'torch', 'numba', 'stable_baselines3', 'streamlit', 'minigrid', 'cv2', 'openai', 'keyring'} & set(sys.modules)))\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for command in ("new", "record", "propose", "verify", "train", "report", "app"):
