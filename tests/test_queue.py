@@ -1,6 +1,9 @@
 """The line, and runs that wait in it: real processes, really killed."""
 
+import dataclasses
+import functools
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -54,16 +57,21 @@ def states(folders: list[Path]) -> list[str]:
 def server() -> psutil.Process:
     """The process that serves this test's line."""
     wait_for(lambda: queue.served("local"))
-    mine = os.environ["VLMCAR_QUEUE"]
+    (found,) = serving()
+    return found
+
+
+def serving() -> list[psutil.Process]:
+    found = []
     for process in psutil.process_iter():
         try:
             if process.cmdline()[1:] == ["-m", "vlmcar_core.launching", "local"] and (
-                process.environ().get("VLMCAR_QUEUE") == mine and process.status() != psutil.STATUS_ZOMBIE
+                process.environ().get("VLMCAR_QUEUE") == os.environ["VLMCAR_QUEUE"]
             ):
-                return process
+                found.append(process)
         except psutil.Error:
             continue
-    raise AssertionError("nobody serves the line")
+    return found
 
 
 def kill(process: psutil.Process) -> None:
@@ -138,7 +146,44 @@ def test_the_server_is_killed_and_what_waits_goes_on_with_nothing_lost_or_double
     wait_for(lambda: states(folders) == ["success"] * 3)
     for folder in folders:
         assert [row["steps"] for row in runs.read_evaluations(folder)] == [128]
-    assert not queue.entries() or wait_for(lambda: not queue.entries()) is None
+    jobs.keep_served()
+    wait_for(lambda: not queue.entries())
+
+
+def test_killed_at_random_moments_the_server_starts_every_run_once_and_none_is_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs are quick ones, so that many of the kills fall into a start."""
+    monkeypatch.setenv("VLMCAR_CORES", "3")
+    interpreter = tmp_path / "interpreter"
+    interpreter.write_text(
+        f"#!{sys.executable}\n"
+        "import sys, time\nfrom pathlib import Path\nfrom vlmcar_core import jobs\n"
+        "folder = Path(sys.argv[-1])\n"
+        f"with Path({str(tmp_path / 'began')!r}).open('a') as began:\n"
+        "    began.write(folder.name + '\\n')\n"
+        "with jobs.running(folder, 'train') as job:\n"
+        "    time.sleep(0.1)\n"
+    )
+    interpreter.chmod(0o755)
+    folders = [tmp_path / "runs" / f"{number:03d}" for number in range(15)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        made = queue.new_entry(folder, ("run",), "local", "", True, time.time())
+        entry = dataclasses.replace(made, python=str(interpreter))
+        queue.add(entry, functools.partial(jobs.announce, folder, "train", entry))
+    lot = random.Random(0)
+    for _ in range(8):
+        jobs.awake("local", sure=True)
+        wait_for(lambda: queue.served("local") or not queue.entries())
+        time.sleep(lot.uniform(0.0, 0.3))
+        for process in serving():
+            process.kill()
+    wait_for(lambda: not any(jobs.read(folder).running for folder in folders))
+    assert states(folders) == ["success"] * 15
+    assert sorted((tmp_path / "began").read_text().split()) == [folder.name for folder in folders]
+    jobs.keep_served()
+    wait_for(lambda: not queue.entries())
 
 
 def test_a_run_at_work_has_the_line_served_again_though_nobody_looks(session: Session) -> None:

@@ -29,6 +29,7 @@ SWEEPS = "sweeps"
 FILE = re.compile(rf"(?:{files.NUMBER.pattern})\.json")
 CELLS_MAX, RUNS_MAX, VALUES_MAX = 1000, 10_000, 100
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 OF_CHECKERS = ("pay", "scale", "undo", "env_reward", "when_disabled")
 """Settings that mean nothing where the environment alone pays."""
 
@@ -63,6 +64,10 @@ class Plan:
                 raise BadInput(f"{name[:60]!r} cannot be swept over; name a field of a run or a setting of its trainer")
             if not values or len(values) > VALUES_MAX or len({(type(value), value) for value in values}) < len(values):
                 raise BadInput(f"{name!r} needs 1 to {VALUES_MAX} values, each of them once")
+            if any(isinstance(value, str) and not WORD.fullmatch(value) for value in values):
+                raise BadInput(
+                    f"a value of {name!r} is a number, true, false, or a word of letters, digits, '-' and '_'"
+                )
         if not 1 <= self.seeds <= RUNS_MAX or len(self.proposals) != len(self.sessions):
             raise BadInput(f"a sweep has 1 to {RUNS_MAX:,} seeds, not {self.seeds}")
         count = math.prod(len(values) for values in self.grid.values()) * len(self.sessions)

@@ -83,7 +83,7 @@ def cancel(session: Session, which: str | None) -> None:
     if which is not None and which not in folders:
         raise BadInput(f"no job {which!r} in session {session.name!r}; `vlmcar jobs {session.name}` lists them")
     chosen = [folders[which]] if which is not None else list(folders.values())
-    stopped = [folder for folder in chosen if _stop(folder)]
+    stopped = [folder for folder in reversed(chosen) if _stop(folder)]  # what waits first, so that none of it starts
     echo(f"{len(stopped)} stopped")
 
 
