@@ -31,9 +31,8 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     monkeypatch.setenv("VLMCAR_CORES", "2")
     made = room(tmp_path, "room")
     yield made
-    for folder in made.run_folders():
-        if files.there(folder / jobs.LAUNCH):
-            jobs.cancel(folder, grace_seconds=1.0)
+    for entry in reversed(queue.entries()):
+        jobs.cancel(Path(entry.folder), grace_seconds=1.0)
     wait_for(lambda: not queue.entries())
 
 

@@ -63,7 +63,7 @@ def under_way(root: Path) -> Listing[Work]:
 
     def rank(work: Work) -> tuple[bool, int, float]:
         waits = work.job.state == "waiting"
-        place = order.index(work.entry.folder) if work.entry is not None and waits else 0
+        place = order.index(work.entry.folder) if work.entry is not None else -1
         return waits, place, work.job.started
 
     return Listing(tuple(sorted(found, key=rank)), tuple(problems))
@@ -98,7 +98,7 @@ def _folders(root: Path, problems: list[str]) -> Iterator[tuple[str, Path]]:
 def _of_elsewhere(entries: list[Entry], root: Path, problems: list[str]) -> Iterator[Work]:
     for entry in entries:
         folder = Path(entry.folder)
-        inside = folder.is_relative_to(root.resolve())
+        inside = folder.parent.parent.parent == root.resolve()
         try:
             job = jobs.read(folder)
         except (DamagedFile, FileNotFoundError) as error:
