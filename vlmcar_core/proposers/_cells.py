@@ -82,8 +82,9 @@ def _edge_ratio(edges: NDArray[np.float32], tile: int) -> float:
 def read(image: Frame, tile: int) -> dict[Place, Cell]:
     """Every cell of a picture."""
     rows, columns = image.shape[0] // tile, image.shape[1] // tile
-    brightest = image.max(axis=2)
-    small = cv2.resize(brightest, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    how = cv2.INTER_NEAREST if nearest(tile) else cv2.INTER_AREA
+    sampled = cv2.resize(image[: rows * tile, : columns * tile], (columns * SIDE, rows * SIDE), interpolation=how)
+    small = sampled.max(axis=2).astype(np.float32)
     first = margin(tile)
     found = {}
     for row in range(rows):
@@ -94,6 +95,11 @@ def read(image: Frame, tile: int) -> dict[Place, Cell]:
             look = np.zeros_like(inside) if flat else (inside - low) / (high - low)
             found[row, column] = Cell((row, column), look, flat, _colour.hue_of(pixels(image, (row, column), tile)))
     return found
+
+
+def nearest(tile: int) -> bool:
+    """Whether a cell is resampled by taking every so many-th pixel, which is quickest, or by areas."""
+    return tile % SIDE == 0
 
 
 def margin(tile: int) -> int:

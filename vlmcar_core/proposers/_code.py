@@ -24,23 +24,35 @@ FLAT = 20  # a cell whose brightest channel varies by less shows nothing
 SAME = 0.8  # correlation from which on two looks are the same
 
 
-def looks(image):
-    """Every cell's look: its brightest channel, centred and of length 1, so that colour and light do not matter."""
+def sampled(image):
+    """The picture at SIDE x SIDE pixels a cell."""
     rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
-    red, green, blue = cv2.split(image[: rows * TILE, : columns * TILE])
+    whole = image[: rows * TILE, : columns * TILE]
+    return cv2.resize(whole, (columns * SIDE, rows * SIDE), interpolation=$how)
+
+
+def cells(image):
+    """Every cell's brightest channel, so that colour does not matter, row by row: uint8 (cells, pixels)."""
+    rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
+    red, green, blue = cv2.split(sampled(image))
     brightest = cv2.max(cv2.max(red, green), blue)
-    small = cv2.resize(brightest, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_AREA)
-    cells = small.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, EDGE:-1, EDGE:-1]
-    cells = cells.reshape(rows, columns, -1).astype(np.float32)
-    flat = cells.max(axis=2) - cells.min(axis=2) < FLAT
-    cells -= cells.mean(axis=2, keepdims=True)
-    cells /= np.maximum(np.linalg.norm(cells, axis=2, keepdims=True), 1e-6)
-    cells[flat] = 0
-    return cells
+    inside = brightest.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, EDGE:-1, EDGE:-1]
+    return inside.reshape(rows * columns, -1)
+
+
+def alike(image, *pictures):
+    """Where cells look like one of some pictures, whatever the light: a list of (row, column)."""
+    seen = cells(image)
+    values = seen.astype(np.float32)
+    total = values.sum(axis=1)
+    spread = np.sqrt(np.maximum(np.einsum("cp,cp->c", values, values) - total * total / values.shape[1], 1))
+    correlation = np.max([values @ picture for picture in pictures], axis=0) / spread
+    places = np.flatnonzero((correlation > SAME) & (seen.max(axis=1) - seen.min(axis=1) >= FLAT))
+    return [divmod(int(place), image.shape[1] // TILE) for place in places]
 
 
 def picture(text):
-    """A look from its drawing: '.' is dark, 9 is bright."""
+    """A cell from its drawing, centred and of length 1: '.' is dark, 9 is bright."""
     look = np.array([[int(c) for c in line.replace(".", "0")] for line in text.split()], np.float32)
     look -= look.mean()
     return look.ravel() / np.linalg.norm(look)
@@ -62,7 +74,7 @@ FIND = Template('''
 
 def find_$noun(image):
     """Where cells look like $const: a list of (row, column)."""
-    return [(int(row), int(column)) for row, column in zip(*np.where(looks(image) @ $const > SAME))]
+    return alike(image, $const)
 
 
 def identify_$noun(image):
@@ -87,8 +99,7 @@ def hue_near(image, place, wanted):
 
 def find_$noun(image):
     """Where cells look like $const and have its colour: a list of (row, column)."""
-    places = [(int(row), int(column)) for row, column in zip(*np.where(looks(image) @ $const > SAME))]
-    return [place for place in places if hue_near(image, place, ${const}_HUE)]
+    return [place for place in alike(image, $const) if hue_near(image, place, ${const}_HUE)]
 
 
 def identify_$noun(image):
@@ -113,22 +124,21 @@ def check(initial, current):
 CHANGED = Template('''
 
 def identify_opened(image):
-    return box([(int(row), int(column)) for row, column in zip(*np.where(looks(image) @ OPENED > SAME))])
+    return box(alike(image, OPENED))
 
 
 def check(initial, current):
     """Done when enough of the places that looked like $const at first look like OPENED now."""
-    now = looks(current)
-    opened = [place for place in find_$noun(initial) if now[place] @ OPENED > SAME]
-    return len(opened) >= $count
+    opened = alike(current, OPENED)
+    return sum(place in opened for place in find_$noun(initial)) >= $count
 ''')
 
 ENTERED = Template('''
 
 def check(initial, current):
     """Done when a place that looked like $const at first no longer does: it is open, or somebody stands in it."""
-    now = looks(current)
-    return any(now[place] @ $const < SAME for place in find_$noun(initial))
+    now = find_$noun(current)
+    return any(place not in now for place in find_$noun(initial))
 ''')
 
 STANDS_ON = Template('''
@@ -155,8 +165,7 @@ def of_hue(image, wanted):
 def identify_square(image):
     """The cell that is covered by the square's colour: x, y, width, height."""
     rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
-    mask = of_hue(image, SQUARE_HUE)[: rows * TILE, : columns * TILE]
-    shares = mask.reshape(rows, TILE, columns, TILE).mean(axis=(1, 3))
+    shares = of_hue(sampled(image), SQUARE_HUE).reshape(rows, SIDE, columns, SIDE).mean(axis=(1, 3))
     row, column = np.unravel_index(int(shares.argmax()), shares.shape)
     return (int(column) * TILE, int(row) * TILE, TILE, TILE) if shares[row, column] > 0.85 else None
 
@@ -196,8 +205,7 @@ FIND_ACTOR = Template('''
 def find_$noun(image):
     """Where cells look like $const in any of its four headings: a list of (row, column)."""
     side = SIDE - EDGE - 1
-    turned = np.stack([np.rot90($const.reshape(side, side), turns).ravel() for turns in range(4)], axis=1)
-    return [(int(r), int(c)) for r, c in zip(*np.where((looks(image) @ turned).max(axis=2) > SAME))]
+    return alike(image, *[np.rot90($const.reshape(side, side), turns).ravel() for turns in range(4)])
 
 
 def identify_$noun(image):

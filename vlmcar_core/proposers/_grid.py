@@ -252,7 +252,8 @@ class _Writer:
         return Step(title, self._head(title) + find_first + find_second + check, doubt)
 
     def _head(self, title: str) -> str:
-        return _code.HEAD.substitute(title=title, tile=self._tile, margin=_cells.margin(self._tile))
+        how = "cv2.INTER_NEAREST" if _cells.nearest(self._tile) else "cv2.INTER_AREA"
+        return _code.HEAD.substitute(title=title, tile=self._tile, how=how, margin=_cells.margin(self._tile))
 
     def _called(self, cell: Cell, noun: str) -> str:
         return f"{noun.replace('_', ' ')} ({_colour.name_of(cell.hue)} here)"
