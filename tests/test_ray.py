@@ -195,6 +195,22 @@ def test_a_run_that_fails_by_itself_is_not_started_again(session: Session, clust
     assert found.state == "error" and "no_such" in found.message
 
 
+def test_a_run_whose_cluster_is_gone_waits_for_it_and_can_be_stopped(session: Session) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        folder = session.new_run_folder()
+        runs.write_config(folder, runs.RunConfig(reward="sparse"))
+        listener.settimeout(0)
+        pipeline.start_run(session, folder, "ray", address)
+    wait_for(lambda: "does not answer" in jobs.read(folder).message, session)
+    assert jobs.read(folder).state == "waiting"
+    jobs.cancel(folder)
+    assert jobs.read(folder).state == "cancelled"
+    wait_for(lambda: not queue.entries(), session)
+
+
 def test_a_cluster_that_does_not_answer_is_named_before_anything_is_made(session: Session) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

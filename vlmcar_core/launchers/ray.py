@@ -111,7 +111,12 @@ class Clusters:
         print(f"{entry.address}: {error}", flush=True)
         self._clients.pop(entry.address, None)
         self._silent_until[entry.address] = time.monotonic() + AGAIN_SECONDS
-        if not entry.note:
+        folder = Path(entry.folder)
+        if not folder.is_dir():
+            queue.remove(entry.id)
+        elif files.there(folder / jobs.CANCEL):
+            _end(entry, "cancelled", "stopped by a person; its cluster does not answer, and may still be at it")
+        elif not entry.note:
             queue.change(
                 entry.id, note=f"the cluster at {entry.address} does not answer; asked again every few seconds"
             )
