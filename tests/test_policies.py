@@ -175,7 +175,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, changes: dict[str, An
         b"",
         b"[]",
         b"{}",
-        b'{"version": 2, "activation": "tanh", "head": "categorical"}',
+        b'{"version": 3, "activation": "tanh", "head": "categorical"}',
         b'{"version": 1, "activation": "os.system", "head": "categorical"}',
     ],
 )

@@ -50,7 +50,7 @@ class Convolution:
         kernel = self.weight.shape[2]
         windows = sliding_window_view(pictures, (kernel, kernel), axis=(2, 3))[:, :, :: self.stride, :: self.stride]
         found = np.tensordot(windows, self.weight, axes=([1, 4, 5], [1, 2, 3])) + self.bias
-        return np.maximum(found, 0).transpose(0, 3, 1, 2)
+        return np.asarray(np.maximum(found, 0).transpose(0, 3, 1, 2), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,4 +130,4 @@ def blank(cells: Sequence[Cell], episodes: int) -> State:
 
 
 def _sigmoid(value: Floats) -> Floats:
-    return (1 + np.tanh(value / 2)) / 2  # never overflows
+    return np.asarray((1 + np.tanh(value / 2)) / 2, np.float32)  # never overflows

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from vlmcar_core import images, jobs, launching, plugins, recordings, runs
-from vlmcar_core.envs import EnvTask, Setting
+from vlmcar_core.envs import EnvTask, Setting, known_view
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
 from vlmcar_core.jobs import Job
 from vlmcar_core.payments import Payment
@@ -418,13 +419,41 @@ def frames(session: Session, id: str) -> recordings.Distinct | None:
 # 6. Train
 
 
-def trainers(session: Session) -> dict[str, dict[str, Any]]:
+def trainers(session: Session, observation: str | None = None) -> dict[str, dict[str, Any]]:
     """The trainers that can take the actions of the session's environment, and the defaults of their settings there;
-    the one to begin with first."""
+    the one to begin with first.
+
+    Args:
+        session: which.
+        observation: what the policy is to see; the usual if None.
+    """
+    family = _trained_in(session)
+    return _defaults.fitting(
+        family.CONTINUOUS,
+        hasattr(family, "goal_view"),
+        hasattr(family, "action_mask"),
+        str(session.task.family),
+        observation == "image",
+    )
+
+
+def other_trainers(session: Session, observation: str | None = None) -> dict[str, str]:
+    """The trainers that cannot take the session's environment, and why."""
+    family = _trained_in(session)
+    return _defaults.not_fitting(family.CONTINUOUS, hasattr(family, "action_mask"), observation == "image")
+
+
+def observations(session: Session) -> dict[str, str]:
+    """What a policy may see in the session's environment, and what that is for people; the usual first."""
+    views: dict[str, str] = _trained_in(session).VIEWS
+    return views
+
+
+def _trained_in(session: Session) -> ModuleType:
+    """The environment's family."""
     if session.task.family is None:
         raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
-    family = plugins.load("envs", session.task.family)
-    return _defaults.fitting(family.CONTINUOUS, hasattr(family, "goal_view"))
+    return plugins.load("envs", session.task.family)
 
 
 def default_pay(session: Session, scale: float = runs.RunConfig.scale) -> str:
@@ -458,7 +487,7 @@ def start_training(
 
     Raises:
         BadInput: there is no environment, or an option makes no sense.
-        UnknownName: there is no such proposal, trainer, setting or launcher.
+        UnknownName: there is no such proposal, trainer, observation, setting or launcher.
     """
     plugins.load("launchers", launcher).check(address)
     configs = run_configs(session, rewards, seeds, proposal, **options)
@@ -469,9 +498,13 @@ def run_configs(
     session: Session, rewards: Sequence[str], seeds: Sequence[int], proposal: int | None = None, **options: Any
 ) -> list[runs.RunConfig]:
     """What `start_training` trains: a seed after the other, of each every reward. Raises what it raises."""
-    known = trainers(session)
+    observation = options.get("observation")
+    if observation is not None:
+        known_view(observation, observations(session))
+    known = trainers(session, observation)
     trainer = str(options.get("trainer") or next(iter(known)))
     if trainer not in known:
+        _check_trainer(session, trainer, observation)
         raise UnknownName.among("trainer for this environment", trainer, known)
     settings = {**_differing(trainer, known[trainer]), **options.get("settings", {})}
     _defaults.merged(_defaults.DEFAULTS[trainer], settings)
@@ -498,6 +531,13 @@ def start_run(session: Session, folder: Path, launcher: str = "local", address: 
     """Put a run into the line, by its folder; see `launching.start`."""
     command = ["--root", str(session.folder.parent.resolve()), "train-run", session.name]
     return launching.start(folder, command, launcher, address)
+
+
+def _check_trainer(session: Session, trainer: str, observation: str | None) -> None:
+    why = other_trainers(session, observation).get(trainer)
+    if why:
+        known = ", ".join(trainers(session, observation))
+        raise UnknownName(f"no trainer {trainer!r} for this environment: it {why}; there are: {known}")
 
 
 def _differing(trainer: str, here: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from vlmcar_core.types import Frame, Source, Task, Trajectory
 Act = Callable[[Any], Any]
 """From an observation to an action."""
 
+View = Callable[[gym.Env[Any, Any]], gym.Env[Any, Any]]
+
 
 def first_frame(task: Task) -> Frame:
     """The environment's own full render after reset: RGB uint8 (H, W, 3)."""
@@ -75,10 +77,10 @@ def record_actions(task: Task, seed: int, actions: Iterable[Any], source: Source
         env.close()
 
 
-def record_policy(task: Task, seed: int, act: Act, steps: int) -> Trajectory:
-    """A policy for at most so many steps; `act` sees the observations of the family's `policy_view`."""
+def record_policy(task: Task, seed: int, act: Act, steps: int, see: View | None = None) -> Trajectory:
+    """A policy for at most so many steps; `act` sees the observations of `see`, the family's usual view if None."""
     family, env = _open(task)
-    view = family.policy_view(env)
+    view = (see or family.policy_view)(env)
     try:
         observation, _ = view.reset(seed=seed)
         seen = [observation]

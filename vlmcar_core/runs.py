@@ -70,6 +70,9 @@ class RunConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the trainer that differ from its defaults."""
 
+    observation: str | None = None
+    """What the policy sees, one of the family's `VIEWS`; its usual one if None."""
+
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise BadInput(f"a reward is one of {', '.join(REWARDS)}, not {self.reward!r}")
@@ -93,6 +96,7 @@ class RunConfig:
         for name, given, kind in (
             ("env_reward", self.env_reward, bool),
             ("trainer", self.trainer, str),
+            ("observation", self.observation or "", str),
             ("settings", self.settings, Mapping),
             ("weights", self.weights, Mapping),
         ):

@@ -13,12 +13,14 @@ import numpy as np
 
 from vlmcar_core import plugins, rollouts, runs
 from vlmcar_core.copies import Copies, Simulation
+from vlmcar_core.envs import _views
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.errors import BadInput
 from vlmcar_core.one_by_one import OneByOne
 from vlmcar_core.paying import CheckerPay
-from vlmcar_core.policies import Act
+from vlmcar_core.policies import Act, alone
 from vlmcar_core.reward import CheckerReward, Judge
+from vlmcar_core.rollouts import View
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
@@ -62,7 +64,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     def make_copies(count: int, view: str) -> Copies | None:
         if view != "policy":
             return None
-        simulation, log.how = simulated(family, task, count)
+        simulation, log.how = simulated(family, task, count, _other_view(family, config))
         return EpisodeCopies(simulation, family.succeeded, _payer(simulation, proposal, judge, config))
 
     try:
@@ -89,13 +91,20 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     }
 
 
-def simulated(family: ModuleType, task: Task, count: int) -> tuple[Simulation, str]:
-    """So many copies, and how they are stepped: "in arrays" where the family can do that, else "one by one"."""
-    together = family.copies(task, count) if hasattr(family, "copies") else None
+def simulated(family: ModuleType, task: Task, count: int, view: View | None = None) -> tuple[Simulation, str]:
+    """So many copies, and how they are stepped: "in arrays" where the family can do that, else "one by one".
+
+    Args:
+        family: of the environment.
+        task: what is copied.
+        count: how many.
+        view: what the policy sees; the family's usual one, which alone is there in arrays, if None.
+    """
+    together = family.copies(task, count) if view is None and hasattr(family, "copies") else None
     if together is not None:
         return together, "in arrays"
     envs = [family.make(task) for _ in range(count)]
-    return OneByOne(envs, family.policy_view, family.scene, getattr(family, "frame_key", None)), "one by one"
+    return OneByOne(envs, view or family.policy_view, family.scene, getattr(family, "frame_key", None)), "one by one"
 
 
 def watch(session: Session, number: int, episodes: int, progress: Progress) -> list[str]:
@@ -108,6 +117,7 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
     if not (folder / runs.MODEL).is_file():
         raise BadInput(f"run {number} has saved no policy yet; wait for its first evaluation")
     config, task = runs.read_config(folder), session.task
+    family = plugins.load("envs", task.family or "")
     act = plugins.load("trainers", config.trainer).load(folder / runs.MODEL)
     limit = rollouts.steps_limit(task)
     there = {info.seed for info in session.trajectories().items if info.source == "policy"}
@@ -115,7 +125,7 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
     ids = []
     for done, seed in enumerate(seeds):
         progress(done, episodes, f"episode {done + 1} of {episodes}")
-        trajectory = rollouts.record_policy(task, seed, lambda seen: act(seen[None])[0], limit)
+        trajectory = rollouts.record_policy(task, seed, alone(act), limit, lambda env: policy_view(family, env, config))
         versions = {**trajectory.versions, "run": folder.name}
         ids.append(session.add_trajectory(dataclasses.replace(trajectory, versions=versions)))
     progress(episodes, episodes, f"{episodes} episodes of run {number} recorded")
@@ -138,8 +148,29 @@ def _training_env(
         payment = config.payment(_discount(config))
         key = getattr(family, "frame_key", None)
         env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, family.succeeded, key)
-    seen = family.goal_view(env) if view == "goal" else family.policy_view(env)
+    seen = family.goal_view(env) if view == "goal" else policy_view(family, env, config)
     return EpisodeRecord(seen, family.succeeded)
+
+
+def policy_view(family: ModuleType, env: gym.Env[Any, Any], config: RunConfig) -> gym.Env[Any, Any]:
+    """What a run's policy sees of an environment, in training and after; a policy with goals is given their parts flat.
+
+    Raises:
+        UnknownName: the family has no such observation.
+        BadInput: the trainer needs to be told which actions do nothing, and the family does not tell.
+    """
+    seen: gym.Env[Any, Any] = family.policy_view(env, config.observation or next(iter(family.VIEWS)))
+    if config.trainer not in _defaults.MASKED:
+        return seen
+    if not hasattr(family, "action_mask"):
+        raise BadInput(f"{config.trainer} needs to be told which actions do nothing, and {family.TITLE} does not tell")
+    return _views.MaskedView(seen, family.action_mask)
+
+
+def _other_view(family: ModuleType, config: RunConfig) -> View | None:
+    """What the policy sees, where that is not the family's usual view."""
+    usual = config.observation in (None, next(iter(family.VIEWS))) and config.trainer not in _defaults.MASKED
+    return None if usual else lambda env: policy_view(family, env, config)
 
 
 def _discount(config: RunConfig) -> float:
@@ -151,6 +182,8 @@ def _check_hindsight(family: ModuleType, config: RunConfig) -> None:
     instead = "set hindsight_goals to 0"
     if not hasattr(family, "goal_view"):
         raise BadInput(f"{family.TITLE} has no goals that could be changed in hindsight; {instead}")
+    if config.observation not in (None, next(iter(family.VIEWS))):
+        raise BadInput(f"in hindsight goals are numbers, and the policy is to see {config.observation!r}; {instead}")
     if config.reward == "dense" and not config.env_reward:
         raise BadInput(
             "in hindsight the environment's own reward is worked out anew, and this run leaves it out; keep it, or "
@@ -206,7 +239,12 @@ class _Log:
             stretch.save()
             last = self._config.steps - 1
             found = evaluate(
-                self._family, self._task, stretch.act, self._config.eval_episodes, lambda: self.tick(min(steps, last))
+                self._family,
+                self._task,
+                stretch.act,
+                self._config.eval_episodes,
+                lambda: self.tick(min(steps, last)),
+                _other_view(self._family, self._config),
             )
             runs.append(self._folder, runs.EVALUATION, {"steps": steps, **found})
 
@@ -240,34 +278,38 @@ def evaluate(
     act: Act,
     episodes: int,
     tick: Callable[[], None] = lambda: None,
+    view: View | None = None,
 ) -> dict[str, Any]:
     """Episodes on held-out seeds under the environment's own success; no checker is asked.
 
     Args:
+        family: of the environment.
+        task: what is tried.
+        act: the policy.
+        episodes: how many, side by side.
         tick: called after each step of all the copies; may raise to stop.
+        view: what the policy sees; the family's usual one if None.
 
     Returns:
         episodes, successes, and mean_length in steps.
     """
-    together = family.copies(task, episodes) if hasattr(family, "copies") else None
+    together = family.copies(task, episodes) if view is None and hasattr(family, "copies") else None
     if together is not None:
         records = _played_together(EpisodeCopies(together, family.succeeded), act, tick)
     else:
-        records = _played_one_by_one(family, task, act, episodes, tick)
+        records = _played_one_by_one(family, task, act, episodes, tick, view or family.policy_view)
     successes = sum(bool(record["success"]) for record in records)
     return {"episodes": episodes, "successes": successes, "mean_length": float(np.mean([r["length"] for r in records]))}
 
 
 def _played_together(copies: Copies, act: Act, tick: Callable[[], None]) -> list[dict[str, Any]]:
-    """The record of each copy's first episode. What a copy does after that does not matter; the policy is not asked."""
+    """The record of each copy's first episode. What a copy does after that does not matter."""
     seen, records = copies.reset(HELD_OUT_SEED), []
-    going = np.arange(copies.count)
+    going, starts = np.arange(copies.count), np.ones(copies.count, bool)
     while len(going):
         tick()
-        actions = np.zeros(copies.count, np.int64)
-        actions[going] = act(seen[going])
-        step = copies.step(actions)
-        seen = step.observations
+        step = copies.step(act(seen, starts))  # those that ended are asked, too: a memory keeps to its row
+        seen, starts = step.observations, np.zeros(copies.count, bool)
         over = [number for number in going.tolist() if number in step.infos]
         records += [step.infos[number]["episode_record"] for number in over]
         going = np.setdiff1d(going, over)
@@ -276,19 +318,21 @@ def _played_together(copies: Copies, act: Act, tick: Callable[[], None]) -> list
 
 
 def _played_one_by_one(
-    family: ModuleType, task: Task, act: Act, episodes: int, tick: Callable[[], None]
+    family: ModuleType, task: Task, act: Act, episodes: int, tick: Callable[[], None], view: View
 ) -> list[dict[str, Any]]:
-    envs = [EpisodeRecord(family.policy_view(family.make(task)), family.succeeded) for _ in range(episodes)]
-    seen = {number: env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)}
-    records = []
-    while seen:
+    envs = [EpisodeRecord(view(family.make(task)), family.succeeded) for _ in range(episodes)]
+    seen = [env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)]
+    records: list[dict[str, Any]] = []
+    going, starts = list(range(episodes)), np.ones(episodes, bool)
+    while going:
         tick()
-        actions = act(np.stack(list(seen.values())))
-        for number, action in zip(list(seen), actions, strict=True):
-            seen[number], _, terminated, truncated, info = envs[number].step(action)
+        actions = act(np.stack(seen), starts)  # of those that ended, too: a memory keeps to its row
+        starts = np.zeros(episodes, bool)
+        for number in list(going):
+            seen[number], _, terminated, truncated, info = envs[number].step(actions[number])
             if terminated or truncated:
                 records.append(info["episode_record"])
-                del seen[number]
+                going.remove(number)
     for env in envs:
         env.close()
     return records

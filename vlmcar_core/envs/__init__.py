@@ -15,14 +15,19 @@ A family is a module with these functions (tests/test_envs_contract.py runs over
     succeeded(rewards, terminated) -> bool        the environment's own word on a finished or cut episode
     facts(env) -> dict[str, bool]                 the simulator's truth now, only ever used to judge
     versions() -> dict[str, str]                  packages that shape what is recorded; what simulates, by its name
-    policy_view(env) -> gym.Env                   what a policy is trained on: the usual observation, as a flat
-                                                  float32 Box
+    VIEWS: dict[str, str]                         what a policy may see, and what that is for people; the usual first
+    policy_view(env, view) -> gym.Env             what a policy is trained on, the usual view if none is named: a flat
+                                                  float32 Box; "image": RGB uint8 (H, W, 3), 36 pixels or more
     scene(env) -> Frame                           the full render: RGB uint8 (H, W, 3)
 
 and, where its tasks are to reach a goal that can be changed in hindsight:
 
     goal_view(env) -> gym.Env                     the usual observation as a float32 Dict of observation,
                                                   achieved_goal, desired_goal; its unwrapped env has compute_reward
+
+and, where an action may do nothing, for trainers that leave such actions out:
+
+    action_mask(env) -> bool (A,)                 which do something in the state now, as far as the agent can know
 
 and, where what can be reached from a state can be looked at exhaustively:
 
@@ -109,6 +114,13 @@ class Setting:
         known = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
         words = f"a {'whole ' if kind is int else ''}number from {self.low:g} to {self.high:g}"
         return "" if known and self.low <= value <= self.high else words
+
+
+def known_view(view: str, views: Mapping[str, str]) -> str:
+    """The view. Raises `UnknownName` where a family has none by this name."""
+    if view not in views:
+        raise UnknownName.among("observation", view, views)
+    return view
 
 
 def chosen(settings: Mapping[str, Any], known: Mapping[str, Setting]) -> dict[str, Any]:

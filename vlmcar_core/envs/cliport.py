@@ -29,7 +29,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Setting, chosen
+from vlmcar_core.envs import EnvTask, Setting, _views, chosen, known_view
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -459,9 +459,16 @@ def _commit(root: Path) -> str:
         return "of unknown commit"
 
 
-def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """A small overhead picture, as a flat float32 Box in [0, 1]; the sentence that tells the task is not in it."""
-    return env
+VIEWS = {
+    "overhead": "A small overhead picture, as numbers.",
+    "image": "The scene, 64 pixels high, for a small convolutional network; drawn at every step, and much slower.",
+}
+
+
+def policy_view(env: gym.Env[Any, Any], view: str = "overhead") -> gym.Env[Any, Any]:
+    """A small overhead picture, as a flat float32 Box in [0, 1]; the sentence that tells the task is not in it. Or the
+    scene, small."""
+    return _views.SceneView(env, scene) if known_view(view, VIEWS) == "image" else env
 
 
 def scene(env: gym.Env[Any, Any]) -> Frame:

@@ -24,7 +24,7 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _decoy, _extra, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _decoy, _extra, _views, chosen, known_view
 from vlmcar_core.envs._extra import Extra
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
@@ -382,8 +382,17 @@ def versions() -> dict[str, str]:
     return {"simulator": f"MuJoCo {packages['mujoco']}", "python": platform.python_version(), **packages}
 
 
-def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """The suite's usual observation, hand, gripper, objects, the same a step before, and the goal: float32 (39,)."""
+VIEWS = {
+    "state": "Hand, gripper and objects, the same a step before, and the goal.",
+    "image": "The scene, 64 pixels high, for a small convolutional network; drawn at every step, and much slower.",
+}
+
+
+def policy_view(env: gym.Env[Any, Any], view: str = "state") -> gym.Env[Any, Any]:
+    """The suite's usual observation, hand, gripper, objects, the same a step before, and the goal: float32 (39,). Or
+    the scene, small."""
+    if known_view(view, VIEWS) == "image":
+        return _views.SceneView(env, scene)
     shape = _task(env).observation_space.shape or ()
     space = gym.spaces.Box(-np.inf, np.inf, shape, np.float32)
     return gym.wrappers.TransformObservation(env, lambda seen: np.asarray(seen, np.float32), space)

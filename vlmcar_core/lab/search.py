@@ -21,6 +21,7 @@ from vlmcar_core.episodes import EpisodeRecord
 from vlmcar_core.errors import BadInput, Cancelled
 from vlmcar_core.lab.reachable import WHOLE
 from vlmcar_core.lab.truth import EARLY
+from vlmcar_core.policies import alone
 from vlmcar_core.reward import CheckerReward, Judge, digest
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.training import Training
@@ -412,9 +413,9 @@ def _ppo(
     one.seeds = _cycle(seeds)
     with family.policy_view(one) as view:
         for _ in range(POLICY_EPISODES):
-            observation, over = view.reset()[0], False
+            observation, over, answer = view.reset()[0], False, alone(act)
             while not over:
-                observation, _, terminated, truncated, _ = view.step(act(observation[None])[0])
+                observation, _, terminated, truncated, _ = view.step(answer(observation))
                 over = terminated or truncated
 
 

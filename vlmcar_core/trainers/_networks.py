@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -33,13 +34,13 @@ def policy_of(model: BaseAlgorithm) -> Policy:
     """A copy of what it acts by now: of what judges states nothing."""
     if isinstance(model, DQN):
         return of_q_network(model.policy.q_net)
-    if isinstance(model.policy, ActorCriticPolicy):
+    if isinstance(model.policy, (ActorCriticPolicy, MaskableActorCriticPolicy)):
         return of_actor_critic(model.policy)
     assert isinstance(model.action_space, spaces.Box)
     return of_actor(model.policy.actor, model.action_space)
 
 
-def of_actor_critic(policy: ActorCriticPolicy) -> Policy:
+def of_actor_critic(policy: ActorCriticPolicy | MaskableActorCriticPolicy) -> Policy:
     """PPO's, A2C's, MaskablePPO's and RecurrentPPO's."""
     layers = _layers((*policy.mlp_extractor.policy_net, policy.action_net))
     activation = _activation(policy.activation_fn)
@@ -49,7 +50,7 @@ def of_actor_critic(policy: ActorCriticPolicy) -> Policy:
     if not isinstance(space, spaces.Box):
         masked = isinstance(policy.features_extractor, BeforeMask)
         return Policy(layers, activation, "masked" if masked else "categorical", eye=eye, memory=memory)
-    return Policy(layers, activation, "gaussian", *_bounds(space), _array(policy.log_std), eye, memory)
+    return Policy(layers, activation, "gaussian", *_bounds(space), _array(torch.as_tensor(policy.log_std)), eye, memory)
 
 
 def of_actor(actor: Any, space: spaces.Box) -> Policy:
@@ -62,9 +63,7 @@ def of_actor(actor: Any, space: spaces.Box) -> Policy:
 def of_q_network(network: Any) -> Policy:
     """DQN's: the action of the highest value."""
     modules = tuple(network.q_net)
-    return Policy(
-        _layers(modules), _activation(network.activation_fn), "greedy", eye=_eye(network.features_extractor)
-    )
+    return Policy(_layers(modules), _activation(network.activation_fn), "greedy", eye=_eye(network.features_extractor))
 
 
 def _bounds(space: spaces.Box) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -85,7 +84,7 @@ def _eye(extractor: torch.nn.Module) -> Eye | None:
     convolutions = tuple(
         Convolution(_array(one.weight), _array(one.bias), one.stride[0])
         for one in extractor.cnn
-        if isinstance(one, torch.nn.Conv2d)
+        if isinstance(one, torch.nn.Conv2d) and one.bias is not None
     )
     assert isinstance(extractor._observation_space, spaces.Box)
     channels, height, width = extractor._observation_space.shape

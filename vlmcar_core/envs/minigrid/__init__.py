@@ -14,10 +14,10 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Simulation
-from vlmcar_core.envs import EnvTask, Scene, Setting, chosen
-from vlmcar_core.envs.minigrid import planner, quick, states
+from vlmcar_core.envs import EnvTask, Scene, Setting, chosen, known_view
+from vlmcar_core.envs.minigrid import masks, planner, quick, states
 from vlmcar_core.envs.minigrid import scenes as scenes_of
-from vlmcar_core.envs.minigrid.observation import OneHotView
+from vlmcar_core.envs.minigrid.observation import OneHotView, PictureView, SymbolicView
 from vlmcar_core.envs.minigrid.truth import facts as facts_of
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
@@ -65,6 +65,12 @@ SETTINGS = {
     "extra": Setting(
         "One more object", "", help="KIND COLOUR COLUMN ROW, such as `ball green 3 1`: put beside the task's own."
     ),
+}
+
+VIEWS = {
+    "one-hot": "What the agent sees, type, colour and state of each cell one-hot, and its heading.",
+    "symbolic": "The same as one number for each type, colour and state, from 0 to 1: small, and harder to learn from.",
+    "image": "What the agent sees, drawn: 56 × 56 pixels for a small convolutional network, and much slower.",
 }
 
 Action = int
@@ -193,9 +199,19 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """The environment's usual partial view and heading, one-hot, as a flat float32 Box."""
-    return OneHotView(env)
+def policy_view(env: gym.Env[Any, Any], view: str = "one-hot") -> gym.Env[Any, Any]:
+    """The environment's usual partial view: one-hot or symbolic, with the heading, as a flat float32 Box; or drawn."""
+    kinds: dict[str, type[gym.ObservationWrapper[Any, Any, Any]]] = {
+        "one-hot": OneHotView,
+        "symbolic": SymbolicView,
+        "image": PictureView,
+    }
+    return kinds[known_view(view, VIEWS)](env)
+
+
+def action_mask(env: gym.Env[Any, Any]) -> NDArray[np.bool_]:
+    """Which of the seven actions do something in the state now, bool (7,); masks.py says what that rests on."""
+    return masks.mask(_grid(env), env.spec.id if env.spec else "")
 
 
 def scene(env: gym.Env[Any, Any]) -> Frame:

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, _views, chosen, known_view
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -42,6 +42,11 @@ SETTINGS = {
         help="The stock meshes look real and take some twenty times as long; hidden, only the fingers are drawn.",
     ),
     "extra": Setting("One more object", "", help=_extra.HELP.format(example="cube red 0.1 -0.1 0.02")),
+}
+
+VIEWS = {
+    "state": "Positions and velocities of the arm and the objects, and the goal.",
+    "image": "The scene, 64 pixels high, for a small convolutional network; drawn at every step, and much slower.",
 }
 
 KINDS = ("Reach", "Push", "PickAndPlace", "Slide", "Stack", "Flip")
@@ -164,8 +169,11 @@ def versions() -> dict[str, str]:
     }
 
 
-def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """Achieved goal, desired goal and observation, in this order, as a flat float32 Box; metres, m/s, radians."""
+def policy_view(env: gym.Env[Any, Any], view: str = "state") -> gym.Env[Any, Any]:
+    """Achieved goal, desired goal and observation, in this order, as a flat float32 Box; metres, m/s, radians. Or the
+    scene, small."""
+    if known_view(view, VIEWS) == "image":
+        return _views.SceneView(env, scene)
     return gym.wrappers.FlattenObservation(goal_view(env))
 
 

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, chosen
+from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, _views, chosen, known_view
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -117,9 +117,15 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages, "simulator": simulator}
 
 
-def policy_view(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """The environment's own observation: things, places and the tool, a flat float32 Box (364,)."""
-    return env
+VIEWS = {
+    "state": "Things, places and the tool, as numbers.",
+    "image": "The scene, 64 pixels high, for a small convolutional network; drawn at every step, and much slower.",
+}
+
+
+def policy_view(env: gym.Env[Any, Any], view: str = "state") -> gym.Env[Any, Any]:
+    """Things, places and the tool, the environment's own observation: flat float32 (364,). Or the scene, small."""
+    return _views.SceneView(env, scene) if known_view(view, VIEWS) == "image" else env
 
 
 def scene(env: gym.Env[Any, Any]) -> Frame:
