@@ -26,6 +26,8 @@ SHORT = {
     "net_width": 8,
     "buffer_size": 1000,
     "lstm_hidden_size": 8,
+    "train_freq": 4,
+    "n_epochs": 2,
 }
 CONTINUOUS = [name for name in _defaults.DEFAULTS if name not in (*_defaults.ANY_ACTIONS, *_defaults.DISCRETE_ONLY)]
 LENGTH = 8
@@ -230,6 +232,7 @@ def test_it_tells_finite_losses_from_its_first_update_on(trainer: str, tmp_path:
     assert len({tuple(losses.items()) for losses in told.losses if losses}) > 1
 
 
+@pytest.mark.parametrize("trainer", ["dqn", *CONTINUOUS])
 def test_the_policy_it_tells_is_a_copy_that_further_training_leaves_alone(trainer: str, tmp_path: Path) -> None:
     acted: list[Any] = []
 

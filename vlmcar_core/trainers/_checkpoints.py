@@ -67,8 +67,8 @@ class Meta:
             raise ValueError("a checkpoint counts from 0")
 
 
-def write(model: BaseAlgorithm, trainer: str, path: Path) -> None:
-    """Whole or not at all."""
+def write(model: BaseAlgorithm, trainer: str, path: Path, limit: int = BUFFER_LIMIT_BYTES) -> None:
+    """Whole or not at all; of the replay buffer's newest transitions at most `limit` bytes."""
     counted = (model.num_timesteps, model._n_updates, model._episode_num, getattr(model, "_n_calls", 0))
     meta = Meta(VERSION, trainer, *counted)
     buffer = io.BytesIO()
@@ -77,7 +77,7 @@ def write(model: BaseAlgorithm, trainer: str, path: Path) -> None:
         archive.writestr(WEIGHTS, archives.packed(_weights(model)))
         replay = _replay_buffer(model)
         if replay is not None:
-            archive.writestr(BUFFER, archives.packed(_newest(replay), quick=True))
+            archive.writestr(BUFFER, archives.packed(_newest(replay, limit), quick=True))
     files.write_bytes(path, buffer.getvalue())
 
 
@@ -207,12 +207,12 @@ def _parts(buffer: ReplayBuffer) -> Arrays:
     return found
 
 
-def _newest(buffer: ReplayBuffer) -> Arrays:
+def _newest(buffer: ReplayBuffer, limit: int) -> Arrays:
     """The newest transitions that fit, oldest first; the episode that is under way is no episode yet."""
     parts = _parts(buffer)
     each = sum(part[0].nbytes for part in parts.values())
     size = buffer.buffer_size
-    count = min(size if buffer.full else buffer.pos, BUFFER_LIMIT_BYTES // each)
+    count = min(size if buffer.full else buffer.pos, limit // each)
     rows = (np.arange(count) + buffer.pos - count) % size
     arrays = {name: part[rows].reshape(count, part.shape[1], -1) for name, part in parts.items()}
     if "ep_start" in arrays and count:
