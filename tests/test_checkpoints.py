@@ -115,7 +115,7 @@ def test_the_newest_transitions_are_kept_in_order_and_learned_from(name: str, st
     assert (new.size(), np.array_equal(new.rewards[:count], old.rewards[rows])) == (count, True)
     assert np.array_equal(new.actions[:count], old.actions[rows])
     fresh.learn(30, log_interval=None, reset_num_timesteps=False)
-    assert fresh.num_timesteps == steps + 30 and fresh._n_updates > model._n_updates
+    assert fresh.num_timesteps >= steps + 30 and fresh._n_updates > model._n_updates
 
 
 @pytest.mark.parametrize("steps", [60, 95, 100, 157])

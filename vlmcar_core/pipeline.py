@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlmcar_core import images, jobs, launching, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask, Setting, known_view
@@ -33,6 +33,9 @@ from vlmcar_core.types import (
     Thresholds,
 )
 from vlmcar_core.verdicts import Verification
+
+if TYPE_CHECKING:
+    from vlmcar_core.hyperparameters import Taken
 
 RANDOM_SEED_OFFSET = 1000
 """Random episodes start from seeds this far above the task's, so that they share no layout with the experts."""
@@ -427,14 +430,16 @@ def trainers(session: Session, observation: str | None = None) -> dict[str, dict
         session: which.
         observation: what the policy is to see; the usual if None.
     """
-    family = _trained_in(session)
-    return _defaults.fitting(
-        family.CONTINUOUS,
-        hasattr(family, "goal_view"),
-        hasattr(family, "action_mask"),
-        str(session.task.family),
-        observation == "image",
-    )
+    _trained_in(session)
+    return _fitting(session.task, observation)
+
+
+def _fitting(task: Task, observation: str | None) -> dict[str, dict[str, Any]]:
+    family = plugins.load("envs", str(task.family))
+    if observation is not None:
+        known_view(observation, family.VIEWS)
+    goals, masks = hasattr(family, "goal_view"), hasattr(family, "action_mask")
+    return _defaults.fitting(family.CONTINUOUS, goals, masks, str(task.family), observation == "image")
 
 
 def other_trainers(session: Session, observation: str | None = None) -> dict[str, str]:
@@ -499,8 +504,6 @@ def run_configs(
 ) -> list[runs.RunConfig]:
     """What `start_training` trains: a seed after the other, of each every reward. Raises what it raises."""
     observation = options.get("observation")
-    if observation is not None:
-        known_view(observation, observations(session))
     known = trainers(session, observation)
     trainer = str(options.get("trainer") or next(iter(known)))
     if trainer not in known:
@@ -538,6 +541,43 @@ def _check_trainer(session: Session, trainer: str, observation: str | None) -> N
     if why:
         known = ", ".join(trainers(session, observation))
         raise UnknownName(f"no trainer {trainer!r} for this environment: it {why}; there are: {known}")
+
+
+def read_hyperparameters(
+    session: Session, text: str, trainer: str | None = None, observation: str | None = None
+) -> "Taken":
+    """The settings of a trainer from a file in the form of RL Baselines3 Zoo; the entry of the session's environment.
+
+    Raises:
+        BadInput: it is no such file, or a value is out of range.
+        UnknownName: it has no entry for the environment.
+    """
+    from vlmcar_core import hyperparameters
+
+    trainer = trainer or next(iter(trainers(session, observation)))
+    return hyperparameters.read(text, str(session.task.env_id), trainer)
+
+
+def written_hyperparameters(
+    task: Task, trainer: str, settings: Mapping[str, Any], steps: int, observation: str | None = None
+) -> str:
+    """A trainer's settings as a file in that form."""
+    from vlmcar_core import hyperparameters
+
+    return hyperparameters.written(str(task.env_id), trainer, settings, steps, observation or "")
+
+
+def default_hyperparameters(task: Task, trainer: str | None = None, observation: str | None = None) -> str:
+    """A trainer's settings for an environment, if nothing else is wanted, as a file in that form.
+
+    Raises:
+        UnknownName: there is no such trainer for this environment, or no such observation.
+    """
+    known = _fitting(task, observation)
+    trainer = trainer or next(iter(known))
+    if trainer not in known:
+        raise UnknownName.among("trainer for this environment", trainer, known)
+    return written_hyperparameters(task, trainer, known[trainer], runs.RunConfig.steps, observation)
 
 
 def _differing(trainer: str, here: Mapping[str, Any]) -> dict[str, Any]:

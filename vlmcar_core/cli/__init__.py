@@ -7,7 +7,21 @@ was wrong; 3 a fault of the program; 4 verification rejected or left undecided; 
 import sys
 import traceback
 
-from vlmcar_core.cli import doctor, edit, inspect, lab, models, propose, queue, record, task, training, view, vlm
+from vlmcar_core.cli import (
+    doctor,
+    edit,
+    hyperparameters,
+    inspect,
+    lab,
+    models,
+    propose,
+    queue,
+    record,
+    task,
+    training,
+    view,
+    vlm,
+)
 from vlmcar_core.cli.base import cli, echo
 from vlmcar_core.errors import Cancelled, VlmcarError
 from vlmcar_core.escaping import without_keys
@@ -24,6 +38,7 @@ for commands in (
     lab.COMMANDS,
     models.COMMANDS,
     training.COMMANDS,
+    hyperparameters.COMMANDS,
     queue.COMMANDS,
     view.COMMANDS,
     vlm.COMMANDS,

@@ -8,6 +8,7 @@ import click
 
 from vlmcar_core import jobs, payments, pipeline, runs
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
+from vlmcar_core.cli.hyperparameters import algorithm_options, with_file
 from vlmcar_core.cli.queue import where_options
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
@@ -38,7 +39,12 @@ from vlmcar_core.store import Session
     show_default=True,
     help="What to do when a checker's process had to be ended three times.",
 )
-@click.option("--trainer", help="ppo, sac or tqc; what fits the environment's actions if not given.")
+@click.option(
+    "--trainer",
+    help="ppo, a2c, dqn, maskable_ppo or recurrent_ppo; sac, tqc, td3 or ddpg where actions are continuous. The one to "
+    "begin with if not given.",
+)
+@algorithm_options
 @settings_option("Settings of the trainer")
 @where_options
 @click.option("--detach", is_flag=True, help="Return at once; `vlmcar jobs` shows the runs.")
@@ -51,7 +57,7 @@ def train(
     work than this machine has cores (VLMCAR_CORES); the others wait in line, which `vlmcar queue` shows. With
     --launcher ray they are jobs of a cluster instead.
     """
-    options["weights"] = _weights(weights)
+    options = with_file(session, options) | {"weights": _weights(weights)}
     started = pipeline.start_training(session, rewards or ("dense", "sparse"), range(seeds), **options)
     for job in started:
         echo(f"started {job.folder.parent.name}/{job.folder.name}")
