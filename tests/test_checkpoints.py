@@ -21,6 +21,9 @@ from vlmcar_core.errors import DamagedFile
 from vlmcar_core.trainers import _checkpoints, _hindsight
 
 
+torch.set_num_threads(1)
+
+
 class Drift(gym.Env[Any, Any]):
     """Ten steps by which a number moves; it is to be at another."""
 

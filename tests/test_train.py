@@ -188,11 +188,11 @@ def test_an_evaluation_counts_the_environments_own_success() -> None:
     family = plugins.load("envs", "minigrid")
     reached = iter([2, 2, 1, 2, 2])  # the goal of the empty 5 x 5 room: forward twice, right, forward twice
 
-    def walk(observations: Any) -> Any:
+    def walk(observations: Any, _starts: Any = None) -> Any:
         return np.full(len(observations), next(reached))
 
     assert evaluate(family, TASK, walk, 3) == {"episodes": 3, "successes": 3, "mean_length": 5.0}
-    spin = evaluate(family, TASK, lambda seen: np.zeros(len(seen), int), 2)
+    spin = evaluate(family, TASK, lambda seen, _starts: np.zeros(len(seen), int), 2)
     assert (spin["episodes"], spin["successes"]) == (2, 0)
 
 

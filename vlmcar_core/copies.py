@@ -67,7 +67,7 @@ class Simulation(Protocol):
     def step(self, actions: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """One action each; the environment's own rewards, terminated, truncated, each (N,)."""
 
-    def observations(self) -> NDArray[np.float32]:
+    def observations(self) -> NDArray[Any]:
         """The policy view of each now, (N, …), a new array."""
 
     def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:

@@ -77,7 +77,7 @@ class EpisodeCopies:
         """What the environment paid in this episode, (N, steps or more)."""
         self._paid: list[list[str]] = [[] for _ in range(self.count)]
 
-    def reset(self, seed: int | None = None) -> NDArray[np.float32]:
+    def reset(self, seed: int | None = None) -> NDArray[Any]:
         self._simulation.reset(seed)
         self._begin(self._every)
         return self._simulation.observations()

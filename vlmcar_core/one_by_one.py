@@ -38,7 +38,7 @@ class OneByOne:
             raise TypeError(f"a policy's view is a Box, not {space}")
         self.observation_space: spaces.Space[Any] = space
         self.action_space: spaces.Space[Any] = self._views[0].action_space
-        self._seen = np.zeros((self.count, *space.shape), np.float32)
+        self._seen = np.zeros((self.count, *space.shape), space.dtype)
         self._drawn: dict[int, Frame] = {}
         """By copy, its frame now, where somebody had to look."""
         self._first: dict[int, Frame] = {}
@@ -66,7 +66,7 @@ class OneByOne:
             self._seen[number], rewards[number], terminated[number], truncated[number], _ = view.step(actions[number])
         return rewards, terminated, truncated
 
-    def observations(self) -> NDArray[np.float32]:
+    def observations(self) -> NDArray[Any]:
         return self._seen.copy()
 
     def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
