@@ -11,7 +11,7 @@ from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
-from vlmcar_studio import current, widgets
+from vlmcar_studio import algorithm, current, widgets
 from vlmcar_studio.replay import Track, replay
 
 REFRESH_SECONDS = 2.0
@@ -36,7 +36,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
     choices = ["dense", "sparse"] if proposal else ["sparse"]
     rewards = left.pills("Rewards", choices, selection_mode="multi", default=choices, help="One run of each per seed.")
     seeds = middle.number_input("Seeds", 1, 20, 1)
-    steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000)
+    steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000, key=algorithm.STEPS)
     with st.expander("More settings"):
         pay = paid(session, proposal)
         env_reward = st.toggle("Dense runs keep the environment's own reward beside the checkers'", value=True)
@@ -49,14 +49,8 @@ def start(session: Session, proposal: Proposal | None) -> None:
             help="Beside an environment that takes 1 a step (panda-gym), 1 is hardly felt; try 10.",
         )
         stop = st.toggle("Stop a run when a checker's process had to be ended three times", value=False)
-        known = pipeline.trainers(session)
-        trainer = st.selectbox("Trainer", list(known), format_func=str.upper)
-        settings = {}
-        for column, (name, value) in zip(st.columns(3) * 4, known[trainer].items(), strict=False):
-            kind = {"format": "%g", "step": value / 10} if isinstance(value, float) else {"step": 1}
-            chosen = column.number_input(name, value=value, key=f"{trainer}-{name}", **kind)
-            if chosen != value:
-                settings[name] = chosen
+    with st.expander("The algorithm and its settings"):
+        learner = algorithm.algorithm(session)
     if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=not rewards):
         try:
             pipeline.start_training(
@@ -67,9 +61,8 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 scale=float(scale),
                 **pay,
                 when_disabled="stop" if stop else "go-on",
-                trainer=trainer,
                 steps=int(steps),
-                settings=settings,
+                **learner,
             )
         except BadInput as error:
             widgets.failed(error)

@@ -20,7 +20,6 @@ from vlmcar_core import archives
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.trainers import _checkpoints, _hindsight
 
-
 torch.set_num_threads(1)
 
 

@@ -448,6 +448,16 @@ def other_trainers(session: Session, observation: str | None = None) -> dict[str
     return _defaults.not_fitting(family.CONTINUOUS, hasattr(family, "action_mask"), observation == "image")
 
 
+def trainer_parameters(defaults: Mapping[str, Any]) -> dict[str, Setting]:
+    """What each of a trainer's settings does and may be, with the defaults that `trainers` gives."""
+    return _defaults.parameters(defaults)
+
+
+def trainer_titles() -> Mapping[str, str]:
+    """Every trainer's name for people."""
+    return _defaults.TITLES
+
+
 def observations(session: Session) -> dict[str, str]:
     """What a policy may see in the session's environment, and what that is for people; the usual first."""
     views: dict[str, str] = _trained_in(session).VIEWS
@@ -559,12 +569,14 @@ def read_hyperparameters(
 
 
 def written_hyperparameters(
-    task: Task, trainer: str, settings: Mapping[str, Any], steps: int, observation: str | None = None
+    task: Task, trainer: str, settings: Mapping[str, Any], steps: int | None = None, observation: str | None = None
 ) -> str:
-    """A trainer's settings as a file in that form."""
+    """A trainer's settings as a file in that form; so many steps as a run has if nothing else is wanted, if None."""
     from vlmcar_core import hyperparameters
 
-    return hyperparameters.written(str(task.env_id), trainer, settings, steps, observation or "")
+    return hyperparameters.written(
+        str(task.env_id), trainer, settings, steps or runs.RunConfig.steps, observation or ""
+    )
 
 
 def default_hyperparameters(task: Task, trainer: str | None = None, observation: str | None = None) -> str:
