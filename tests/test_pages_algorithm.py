@@ -28,7 +28,7 @@ def started(app: AppTest, session: Session) -> runs.RunConfig:
 def test_what_learns_and_what_it_sees_is_asked_of_the_run(session: Session) -> None:
     app = opened("train", "red")
     assert app.selectbox(key="trainer").value == "ppo"
-    assert "SAC takes continuous actions only" in said(app)
+    assert "SAC, TQC, TD3, DDPG: takes continuous actions only" in said(app)
     app.selectbox(key="observation").set_value("symbolic").run()
     app.selectbox(key="trainer").set_value("dqn").run()
     app.number_input(key="symbolic-dqn-learning_rate").set_value(1e-4).run()
@@ -44,7 +44,7 @@ def test_where_pictures_are_seen_what_takes_none_is_not_offered(session: Session
     assert "MaskablePPO" in offered
     app.selectbox(key="observation").set_value("image").run()
     assert "MaskablePPO" not in app.selectbox(key="trainer").options
-    assert "MaskablePPO takes no pictures" in said(app)
+    assert "MaskablePPO: takes no pictures" in said(app)
 
 
 def test_every_setting_has_a_help_text(session: Session) -> None:

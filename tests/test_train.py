@@ -160,7 +160,7 @@ def test_a_cancelled_run_keeps_its_rows_and_its_policy(session: Session) -> None
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
-        train(session, folder, config(steps=100_000, settings=TINY), stop)
+        train(session, folder, config(steps=20_000, settings=TINY), stop)
     assert [row["steps"] for row in runs.read_progress(folder)][:2] == [128, 256]
     assert len(runs.read_progress(folder)) <= 3
     assert plugins.load("trainers", "ppo").load(folder / runs.MODEL) is not None

@@ -22,7 +22,7 @@ class Stretch:
     """The `episode_record` of every episode that ended in it."""
 
     act: Act
-    """The policy as it is now: flat observations (N, D) -> actions (N,) or (N, A)."""
+    """The policy as it is now, a copy that further training leaves alone."""
 
     save: Callable[[], None]
     """Writes the policy to `Training.save_to`."""
@@ -52,8 +52,11 @@ class Training:
     """What a trainer is asked to do."""
 
     make_env: Callable[[str], gym.Env[Any, Any]]
-    """From a view to one copy of the environment. "policy": a flat Box observation; "goal": a Dict of observation,
-    achieved_goal and desired_goal, for trainers that change goals in hindsight; raises `BadInput` where there are none.
+    """From a view to one copy of the environment. "policy": a Box observation, flat or a picture; "goal": a Dict of
+    observation, achieved_goal and desired_goal, for trainers that change goals in hindsight; raises `BadInput` where
+    there are none.
+    "masked": a flat Box that ends with which actions may be taken, for trainers that leave the others out; the
+    environment has `action_masks()`, too.
     Every ended episode's last info has "episode_record"."""
 
     steps: int

@@ -27,17 +27,26 @@ def algorithm(session: Session) -> dict[str, Any]:
     trainer = st.selectbox("Trainer", list(known), format_func=titles.__getitem__, key="trainer")
     others = pipeline.other_trainers(session, observation)
     if others:
-        st.caption("Not offered here: " + "; ".join(f"{titles[name]} {why}" for name, why in others.items()) + ".")
+        st.caption("Not offered here: " + _reasons({titles[name]: why for name, why in others.items()}))
     prefix = f"{observation}-{trainer}"
     settings = {}
-    columns = st.columns(COLUMNS)
     for number, (name, parameter) in enumerate(pipeline.trainer_parameters(known[trainer]).items()):
+        if number % COLUMNS == 0:
+            columns = st.columns(COLUMNS)  # a row each, so that a narrow screen keeps their order
         with columns[number % COLUMNS]:
             value = _chosen(name, parameter, f"{prefix}-{name}")
         if value != parameter.default:
             settings[name] = value
     _files(session, trainer, observation, known[trainer], settings)
     return {"trainer": trainer, "observation": observation, "settings": settings}
+
+
+def _reasons(why: Mapping[str, str]) -> str:
+    """ "A, B: takes …; C: needs …": each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, reason in why.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(listed)}: {reason}" for reason, listed in names.items()) + "."
 
 
 def _observation(session: Session) -> str:
@@ -58,7 +67,8 @@ def _chosen(name: str, parameter: Setting, key: str) -> Any:
     if isinstance(default, int):
         low, high = int(parameter.low), int(parameter.high)
         return int(st.number_input(parameter.label, low, high, default, step=1, key=key, help=help))
-    low, high, step = parameter.low, float(parameter.high), default / 10 or 0.01
+    low, high = parameter.low, float(parameter.high)
+    step = min(default / 10 or 0.01, (high - default) or default / 10)
     return st.number_input(parameter.label, low, high, default, step=step, format="%g", key=key, help=help)
 
 
