@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from vlmcar_core import plugins, runs
 from vlmcar_core.train import EpisodeRecord
-from vlmcar_core.trainers import _off_policy
+from vlmcar_core.trainers import _hindsight
 from vlmcar_core.training import Stretch, Training
 
 LENGTH = 10
@@ -52,10 +52,10 @@ class Line(gym.Env[Any, Any]):
         }
 
 
-def filled(goals: int) -> tuple[_off_policy.PaidHindsight, Line]:
+def filled(goals: int) -> tuple[_hindsight.PaidHindsight, Line]:
     line = Line()
     envs = DummyVecEnv([lambda: line])
-    buffer = _off_policy.PaidHindsight(
+    buffer = _hindsight.PaidHindsight(
         2000, line.observation_space, line.action_space, env=envs, n_sampled_goal=goals, device="cpu"
     )
     envs.seed(0)
@@ -86,7 +86,7 @@ def test_a_replayed_transition_pays_for_the_goal_in_hindsight_and_what_the_check
     assert reached > 0.2, "hindsight makes many transitions reach their goal"
 
 
-@pytest.mark.parametrize("trainer", ["sac", "tqc"])
+@pytest.mark.parametrize("trainer", ["sac", "tqc", "td3", "ddpg"])
 def test_a_policy_learned_with_goals_acts_on_flat_observations(trainer: str, tmp_path: Path) -> None:
     views: list[str] = []
     acts: list[Any] = []
@@ -97,6 +97,8 @@ def test_a_policy_learned_with_goals_acts_on_flat_observations(trainer: str, tmp
 
     def watch(stretch: Stretch) -> None:
         acts.append(stretch.act)
+        assert stretch.checkpoint is not None
+        stretch.checkpoint(tmp_path / "checkpoint.zip")
 
     settings = {"hindsight_goals": 4, "learning_starts": 20, "net_width": 8, "buffer_size": 1000, "batch_size": 16}
     plugins.load("trainers", trainer).learn(Training(make, 200, 0, tmp_path / runs.MODEL, settings, watch))
@@ -106,3 +108,15 @@ def test_a_policy_learned_with_goals_acts_on_flat_observations(trainer: str, tmp
     loaded = plugins.load("trainers", trainer).load(tmp_path / runs.MODEL)(seen)
     assert loaded.shape == (5, 1) and np.allclose(loaded, acts[-1](seen))
     assert not np.allclose(loaded[0], loaded[1:])
+    resumed: list[int] = []
+    asked = Training(
+        make,
+        300,
+        0,
+        tmp_path / "b.zip",
+        settings,
+        lambda stretch: resumed.append(stretch.steps),
+        tmp_path / "checkpoint.zip",
+    )
+    plugins.load("trainers", trainer).learn(asked)
+    assert resumed == [300]

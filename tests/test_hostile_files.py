@@ -127,6 +127,8 @@ ELSEWHERE = {
     "strict.py": "what it is given came through the door",
     "recordings.py": "writes zip files",
     "policies.py": "writes zip files",
+    "trainers/_checkpoints.py": "writes zip files",
+    "hyperparameters.py": "a text that the person gives, read by yaml.safe_load",
     "reading.py": "a model's answer",
     "servers.py": "a text of the command line",
     "replay_server.py": "a request",
