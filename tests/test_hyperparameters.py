@@ -204,6 +204,15 @@ def test_any_settings_come_back_as_they_went(
     assert _defaults.merged(_defaults.TD3, found.settings) == {**_defaults.TD3, **settings}
 
 
+def test_the_entry_of_another_version_is_taken_and_said() -> None:
+    text = "PandaReach-v2: {gamma: 0.8}\nPandaPush-v1: {gamma: 0.9}\n"
+    found = hyperparameters.read(text, "PandaPush-v3", "sac")
+    assert found.settings["gamma"] == 0.9
+    assert found.left == ("PandaPush-v3 has no entry; what is taken over is the entry of PandaPush-v1",)
+    with pytest.raises(UnknownName, match="PandaPushJoints-v3"):
+        hyperparameters.read(text, "PandaPushJoints-v3", "sac")
+
+
 def test_an_entry_without_hindsight_or_noise_means_none() -> None:
     assert entry("gamma: 0.9", "td3").settings == {"gamma": 0.9, "hindsight_goals": 0, "action_noise": 0.0}
 

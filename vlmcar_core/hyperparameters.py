@@ -12,6 +12,7 @@ large it becomes once every alias is followed.
 """
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from vlmcar_core import runs
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.trainers import _defaults
 
+VERSION = re.compile(r"-v[0-9]{1,4}$")
 CHARS_MAX = 1_000_000
 VALUES_MAX = 100_000
 """In one file, with every alias counted as often as it is used; the Zoo's have some thousands."""
@@ -88,20 +90,30 @@ def read(text: str, env_id: str, trainer: str) -> Taken:
         UnknownName: there is no entry for the environment, or no such trainer.
     """
     entries = _parsed(text)
-    if env_id not in entries:
-        raise UnknownName.among("entry for the environment", env_id, entries)
+    key = env_id if env_id in entries else _other_version(env_id, entries)
     if trainer not in _defaults.DEFAULTS:
         raise UnknownName.among("trainer", trainer, _defaults.DEFAULTS)
-    entry = entries[env_id]
+    entry = entries[key]
     if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry):
         raise BadInput(f"the entry of {env_id} is {entry!r:.80}, not settings by their names")
     taker = _Taker(_defaults.DEFAULTS[trainer], trainer)
+    if key != env_id:
+        taker.left.append(f"{env_id} has no entry; what is taken over is the entry of {key}")
     for name in (word for word in UNSAID if word in _defaults.DEFAULTS[trainer]):
         taker.settings[name] = UNSAID[name]
     for name, value in entry.items():
         taker.take(name, value)
     _defaults.merged(_defaults.DEFAULTS[trainer], taker.settings)
     return Taken(taker.settings, taker.steps, tuple(taker.left))
+
+
+def _other_version(env_id: str, entries: Mapping[str, Any]) -> str:
+    """The entry of the same environment in another version: the Zoo tunes PandaPush-v1, and v3 is what there is now."""
+    name = VERSION.sub("", env_id)
+    for key in entries:
+        if VERSION.sub("", key) == name:
+            return key
+    raise UnknownName.among("entry for the environment", env_id, entries)
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -514,6 +514,8 @@ def run_configs(
 ) -> list[runs.RunConfig]:
     """What `start_training` trains: a seed after the other, of each every reward. Raises what it raises."""
     observation = options.get("observation")
+    if observation is not None and observation == next(iter(observations(session))):
+        options["observation"] = None
     known = trainers(session, observation)
     trainer = str(options.get("trainer") or next(iter(known)))
     if trainer not in known:

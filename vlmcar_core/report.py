@@ -148,7 +148,16 @@ def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
     """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
     settings = tuple(sorted(config.settings.items()))
     paid = (config.pay, config.scale, tuple(sorted(config.weights.items())), config.undo)
-    return (config.reward, config.proposal, config.env_reward, *paid, config.trainer, config.steps, settings)
+    return (
+        config.reward,
+        config.proposal,
+        config.env_reward,
+        *paid,
+        config.trainer,
+        config.observation,
+        config.steps,
+        settings,
+    )
 
 
 def paid_by(config: runs.RunConfig) -> str:
@@ -159,6 +168,7 @@ def paid_by(config: runs.RunConfig) -> str:
 def describe(config: runs.RunConfig) -> str:
     """ "dense, proposal 2, checkers alone": what tells an experiment from the others."""
     trainer = "" if config.trainer == runs.RunConfig.trainer else f", {config.trainer.upper()}"
+    trainer += f", sees {config.observation}" if config.observation else ""
     if config.reward == "sparse":
         return f"sparse{trainer}"
     alone = "" if config.env_reward else ", checkers alone"
