@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmcar_core import hyperparameters
+from vlmcar_core import hyperparameters, jobs, pipeline, runs
+from vlmcar_core.cli import cli
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.trainers import _defaults
 
@@ -228,3 +230,52 @@ def test_what_is_written_is_what_the_zoo_reads() -> None:
         "auto",
         "HerReplayBuffer",
     )
+
+
+# From a shell
+
+
+def ran(root: Path, *words: str) -> Result:
+    return CliRunner().invoke(cli, ["--root", str(root), *words])
+
+
+def test_what_is_printed_for_an_environment_is_trained_with_and_printed_for_the_run(tmp_path: Path) -> None:
+    session = pipeline.create_from_env(tmp_path, "room", "MiniGrid-Empty-5x5-v0")
+    printed = ran(tmp_path, "hyperparams", "MiniGrid-Empty-5x5-v0", "--trainer", "dqn")
+    assert printed.exit_code == 0 and printed.output == ran(tmp_path, "hyperparams", "room", "--trainer", "dqn").output
+    file = tmp_path / "dqn.yml"
+    file.write_text(printed.output.replace("gamma: 0.99", "gamma: 0.9\n  use_sde: true").replace("150000", "3e3"))
+    options = ("--reward", "sparse", "--trainer", "dqn", "--hyperparams", str(file), "--observation", "symbolic")
+    told = ran(tmp_path, "train", "room", *options, "--settings", '{"tau": 0.5}', "--detach")
+    jobs.cancel(session.run_folders()[0])
+    config = runs.read_config(session.run_folders()[0])
+    assert (config.settings["gamma"], config.settings["tau"], config.steps) == (0.9, 0.5, 3000)
+    assert config.observation == "symbolic" and "use_sde: True is not taken over" in told.output
+    again = ran(tmp_path, "hyperparams", "room", "--run", "0").output
+    taken = hyperparameters.read(again, "MiniGrid-Empty-5x5-v0", "dqn")
+    assert (taken.settings["gamma"], taken.settings["tau"], taken.steps) == (0.9, 0.5, 3000)
+
+
+def test_steps_on_the_command_line_go_before_the_files(tmp_path: Path) -> None:
+    session = pipeline.create_from_env(tmp_path, "room", "MiniGrid-Empty-5x5-v0")
+    file = tmp_path / "ppo.yml"
+    file.write_text("MiniGrid-Empty-5x5-v0: {n_timesteps: 3000}")
+    told = ran(
+        tmp_path, "train", "room", "--reward", "sparse", "--steps", "2000", "--hyperparams", str(file), "--detach"
+    )
+    assert told.exit_code == 0
+    jobs.cancel(session.run_folders()[0])
+    assert runs.read_config(session.run_folders()[0]).steps == 2000
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("hyperparams", "Nowhere-v0"), "Nowhere-v0"),
+        (("hyperparams", "MiniGrid-Empty-5x5-v0", "--trainer", "sac"), "no trainer for this environment 'sac'"),
+        (("hyperparams", "MiniGrid-Empty-5x5-v0", "--observation", "smell"), "no observation 'smell'"),
+    ],
+)
+def test_what_there_is_not_is_named(words: tuple[str, ...], why: str, tmp_path: Path) -> None:
+    found = ran(tmp_path, *words)
+    assert found.exit_code != 0 and why in str(found.exception)
