@@ -1,5 +1,6 @@
 """RL Baselines3 Zoo's YAML in and out: what is taken over is exact, what is not is named, and nothing in it runs."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmcar_core import hyperparameters, jobs, pipeline, runs
@@ -109,6 +110,9 @@ def test_each_way_to_write_a_setting(text: str, settings: dict[str, Any]) -> Non
         'policy_kwargs: "dict(activation_fn=nn.GELU)"',
         'policy_kwargs: "dict(net_arch=[400, 300])"',
         'policy_kwargs: "dict(net_arch=[dict(pi=[64], vf=[32])])"',
+        "policy_kwargs: {net_arch: {}}",
+        "policy_kwargs: {net_arch: [[1], {}]}",
+        "policy_kwargs: {net_arch: wide}",
         "use_sde: true",
         "frame_stack: 4",
         "tau: 0.1",
@@ -279,3 +283,42 @@ def test_steps_on_the_command_line_go_before_the_files(tmp_path: Path) -> None:
 def test_what_there_is_not_is_named(words: tuple[str, ...], why: str, tmp_path: Path) -> None:
     found = ran(tmp_path, *words)
     assert found.exit_code != 0 and why in str(found.exception)
+
+
+# From anybody
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["lin_1", "1e3"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    [
+        *("n_timesteps", "policy", "policy_kwargs", "replay_buffer_class", "replay_buffer_kwargs", "noise_type"),
+        *("noise_std", "learning_rate", "clip_range", "ent_coef", "target_kl", "normalize", "n_steps", "gamma"),
+        *("env_wrapper", "buffer_size", "nonsense"),
+    ]
+)
+INNER = st.sampled_from(["net_arch", "activation_fn", "n_critics", "n_sampled_goal", "goal_selection_strategy", "x"])
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    trainer=st.sampled_from(sorted(_defaults.DEFAULTS)),
+    asked=st.dictionaries(NAMES, VALUES | st.dictionaries(INNER, VALUES, max_size=3), max_size=4),
+)
+def test_whatever_an_entry_holds_is_taken_over_named_or_refused(trainer: str, asked: dict[str, Any]) -> None:
+    try:
+        found = hyperparameters.read(yaml.safe_dump({ENV: asked}), ENV, trainer)
+    except BadInput:
+        return
+    assert _defaults.merged(_defaults.DEFAULTS[trainer], found.settings)
+    assert all("\n" not in line for line in found.left)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60) | st.text("dict(a=[1,2]).nn {}'\"*:&<-\n", max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for whole in (text, f"{ENV}:\n  policy_kwargs: {text!r}", f"{ENV}: {text}"):
+        with contextlib.suppress(BadInput):
+            hyperparameters.read(whole, ENV, "ppo")

@@ -16,7 +16,7 @@ from vlmcar_core.train import EpisodeRecord
 from vlmcar_core.trainers import _defaults
 from vlmcar_core.training import Stretch, Training
 
-STEPS = 600
+STEPS = 400
 SHORT = {
     "n_envs": 2,
     "n_steps": 64,

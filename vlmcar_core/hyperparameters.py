@@ -21,6 +21,7 @@ import yaml
 
 from vlmcar_core import runs
 from vlmcar_core.errors import BadInput, UnknownName
+from vlmcar_core.escaping import one_line
 from vlmcar_core.trainers import _defaults
 
 VERSION = re.compile(r"-v[0-9]{1,4}$")
@@ -195,7 +196,7 @@ class _Taker:
         self.settings[name] = int(value) if whole and isinstance(value, float) and value.is_integer() else value
 
     def _leave(self, name: str, value: Any, why: str) -> None:
-        self.left.append(f"{name}: {str(value)[:80]} is not taken over: {why}")
+        self.left.append(f"{one_line(name, 80)}: {one_line(str(value), 80)} is not taken over: {why}")
 
     def _steps(self, value: Any) -> None:
         number = _number(value)
@@ -241,8 +242,8 @@ class _Taker:
         """One width for all layers of all parts, or it is not taken over."""
         parts = value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict) else value
         sizes = list(parts.values()) if isinstance(parts, dict) else [parts]
-        flat = isinstance(sizes[0], list) and all(size == sizes[0] for size in sizes)
-        if not sizes or not flat or len(set(sizes[0])) > 1:
+        flat = all(isinstance(size, list) and size == sizes[0] for size in sizes)
+        if not sizes or not flat or any(width != sizes[0][0] for width in sizes[0]):
             self._leave("policy_kwargs, net_arch", value, "all layers here are of one width")
             return
         self._set("net_depth", len(sizes[0]))
