@@ -170,7 +170,11 @@ def came_from(session: Session) -> None:
         st.warning(widgets.plain(str(error)))
         return
     if origin is not None:
-        where = {"upload": f"the picture {origin.name}", "expert": f"the last frame of {origin.trajectory}"}
+        where = {
+            "upload": f"the picture {origin.name}",
+            "expert": f"the last frame of {origin.trajectory}",
+            "driven": f"step {origin.frame} of what {origin.name} drove",
+        }
         came = where.get(origin.kind, f"frame {origin.frame} of {origin.trajectory}")
         st.caption(f"From {widgets.plain(came)}.")
     elif session.task.env_id:

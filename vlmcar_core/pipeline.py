@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from vlmcar_core import images, jobs, launching, plugins, recordings, runs
 from vlmcar_core.envs import EnvTask, Setting, known_view
 from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
@@ -31,6 +33,7 @@ from vlmcar_core.types import (
     SubTask,
     Task,
     Thresholds,
+    Trajectory,
 )
 from vlmcar_core.verdicts import Verification
 
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 RANDOM_SEED_OFFSET = 1000
 """Random episodes start from seeds this far above the task's, so that they share no layout with the experts."""
+
+DRIVER_CHARS_MAX = 60
 
 EXPERT_TRIES = 5
 """An expert may fail on a seed; so many seeds per wanted expert are tried."""
@@ -195,7 +200,8 @@ def record(
 
     Args:
         recording: how much; as the session says, if None. Kept in the session.
-        replace: forget the experts and random episodes that are there, and record all anew.
+        replace: forget the experts and random episodes that are there, and record all anew; what a person has
+            driven stays.
 
     Raises:
         BadInput: a session of frames only; or random episodes of another length are there and `replace` is off.
@@ -206,7 +212,7 @@ def record(
         raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to record")
     if replace:
         session.remove_trajectories("random")
-        session.remove_trajectories("expert")
+        session.remove_trajectories("expert", keep=_driven(session))
     _refuse_mixed_lengths(session, header.recording, wanted)
     if wanted != header.recording:
         session.save(dataclasses.replace(header, recording=wanted))
@@ -268,6 +274,75 @@ def _record_randoms(session: Session, task: Task, wanted: Recording, progress: P
         progress(wanted.experts + number, total, f"random episode {number + 1} of {wanted.randoms}, seed {seed}")
         session.add_trajectory(rollouts.record_random(task, seed, wanted.random_steps))
     progress(total, total, f"{total} episodes recorded")
+
+
+# 2b. Drive
+
+
+def save_driven(session: Session, trajectory: Trajectory, driver: str) -> str:
+    """Keep an episode that a person has acted; returns its id. As an expert's it counts as any other expert's does.
+
+    The name stands in the trajectory's `versions`; the last frame of the first expert becomes the goal frame where
+    there is none.
+
+    Raises:
+        BadInput: there is no name or no step; an expert's that the environment does not call solved, or a near miss
+            that it does; or the very same episode is there already.
+    """
+    name = _driver(driver)
+    if not trajectory.steps:
+        raise BadInput("nothing was done yet, so there is nothing to save")
+    if trajectory.source == "expert" and trajectory.success is False:
+        raise BadInput("the environment does not call this episode solved; go on until it does, or save a near miss")
+    if trajectory.source == "near-miss" and trajectory.success is True:
+        raise BadInput("the environment calls this episode solved, so it is no near miss; save it as an expert's")
+    if same := _same(session, trajectory):
+        raise BadInput(f"{same} is the very same episode; another layout, or another way, would prove more")
+    versions = {**trajectory.versions, recordings.DRIVER: name}
+    id = session.add_trajectory(dataclasses.replace(trajectory, versions=versions))
+    if session.goal is None and trajectory.source == "expert":
+        set_goal_from_trajectory(session, id, -1)
+    return id
+
+
+def set_initial_from_driving(session: Session, frame: Frame) -> None:
+    """Raises `BadImage` where the goal frame has another size; the initial frame stays as it was then."""
+    if session.goal is not None:
+        check_same_size(frame, session.goal, "goal.png")
+    session.set_initial(frame)
+
+
+def set_goal_from_driving(session: Session, frame: Frame, driver: str, seed: int, steps: int) -> None:
+    """Make what a person has come to the goal frame.
+
+    Raises:
+        BadInput: there is no name.
+        BadImage: the initial frame has another size.
+    """
+    name = _driver(driver)
+    if session.initial is not None:
+        check_same_size(session.initial, frame, "this frame")
+    session.set_goal(frame, GoalOrigin("driven", frame=steps, name=f"{name} from seed {seed}"))
+
+
+def _driver(name: str) -> str:
+    if not 1 <= len(name.strip()) <= DRIVER_CHARS_MAX:
+        raise BadInput(f"what is kept has the name of who drove, 1 to {DRIVER_CHARS_MAX} characters; enter yours")
+    return name.strip()
+
+
+def _driven(session: Session) -> list[str]:
+    """Ids of the trajectories that people have acted."""
+    return [info.id for info in session.trajectories().items if recordings.DRIVER in info.versions]
+
+
+def _same(session: Session, trajectory: Trajectory) -> str:
+    """The id of a stored trajectory with the same seed and actions by the same kind of actor; empty where none is."""
+    for info in session.trajectories().items:
+        alike = (info.source, info.seed, info.steps) == (trajectory.source, trajectory.seed, trajectory.steps)
+        if alike and np.array_equal(session.trajectory(info.id).actions, trajectory.actions):
+            return info.id
+    return ""
 
 
 # 3. Propose

@@ -34,6 +34,9 @@ FRAMES_LIMIT_BYTES = 2 * 1024**3
 
 STEPS_MAX = 1_000_000
 
+DRIVER = "driver"
+"""In a trajectory's `versions`: the name of the person who acted in it."""
+
 
 @dataclass(frozen=True)
 class TrajectoryInfo:
@@ -76,7 +79,7 @@ class TrajectoryInfo:
     @property
     def origin(self) -> str:
         """What there is to say of how it came about, beside its source; a stranger's words. Empty where nothing is."""
-        told = {"search": "found by {}", "scene": "beside {}", "order": "{}", "run": "run {}"}
+        told = {"search": "found by {}", "scene": "beside {}", "order": "{}", "run": "run {}", DRIVER: "driven by {}"}
         return ", ".join(words.format(self.versions[name]) for name, words in told.items() if name in self.versions)
 
 

@@ -27,6 +27,66 @@ def first_frame(task: Task) -> Frame:
         env.close()
 
 
+class Recorder:
+    """An episode as it happens: steps an environment that was just reset, and keeps all that a trajectory holds."""
+
+    def __init__(self, family: ModuleType, env: gym.Env[Any, Any], task: Task, seed: int) -> None:
+        self._family, self._env, self._task, self.seed = family, env, task, seed
+        self.frames: list[Frame] = [family.scene(env)]
+        """T + 1 so far, RGB uint8 (H, W, 3) each."""
+        self.actions: list[Any] = []
+        self.rewards: list[float] = []
+        self.terminated = self.truncated = False
+        self._facts = [family.facts(env)]
+
+    @property
+    def steps(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def over(self) -> bool:
+        """The environment has ended the episode."""
+        return self.terminated or self.truncated
+
+    @property
+    def success(self) -> bool | None:
+        """The environment's own word on the episode so far; None where it has none."""
+        found: bool | None = self._family.succeeded(np.array(self.rewards, np.float64), self.terminated)
+        return found
+
+    def step(self, action: Any) -> Any:
+        """One action from the state now; returns the observation."""
+        observation, reward, terminated, truncated, _ = self._env.step(action)
+        self.terminated, self.truncated = bool(terminated), bool(truncated)
+        self.actions.append(action)
+        self.rewards.append(float(reward))
+        self.frames.append(self._family.scene(self._env))
+        self._facts.append(self._family.facts(self._env))
+        return observation
+
+    def go_back(self, env: gym.Env[Any, Any]) -> None:
+        """Forget the last step, and go on in an environment that is where this one was before it."""
+        self._env, self.terminated, self.truncated = env, False, False
+        for kept in (self.actions, self.rewards, self.frames, self._facts):
+            kept.pop()
+
+    def trajectory(self, source: Source) -> Trajectory:
+        """The episode so far."""
+        return Trajectory(
+            frames=np.stack(self.frames),
+            actions=np.array(self.actions),
+            rewards=np.array(self.rewards, np.float64),
+            terminated=self.terminated,
+            truncated=self.truncated,
+            success=self.success,
+            source=source,
+            seed=self.seed,
+            env_id=self._task.env_id,
+            versions=self._family.versions(),
+            facts={name: np.array([now[name] for now in self._facts], np.bool_) for name in self._facts[0]},
+        )
+
+
 def record_expert(task: Task, seed: int) -> Trajectory:
     """The family's planner from this seed to success.
 
@@ -99,10 +159,20 @@ def steps_limit(task: Task) -> int:
         env.close()
 
 
-def _open(task: Task) -> tuple[ModuleType, gym.Env[Any, Any]]:
+def family_of(task: Task) -> ModuleType:
+    """The file in `envs/` that makes a task.
+
+    Raises:
+        BadInput: a session of frames only.
+        UnknownName: there is no such file.
+    """
     if task.family is None:
         raise BadInput("this session has two frames and no environment; there is nothing to record")
-    family = plugins.load("envs", task.family)
+    return plugins.load("envs", task.family)
+
+
+def _open(task: Task) -> tuple[ModuleType, gym.Env[Any, Any]]:
+    family = family_of(task)
     return family, family.make(task)
 
 
@@ -125,31 +195,11 @@ def _play(
     seen: list[Any] | None = None,
 ) -> Trajectory:
     """Act in an environment that was just reset until it ends or nobody acts; `seen` is told each observation."""
-    frames, facts = [family.scene(env)], [family.facts(env)]
-    taken: list[Any] = []
-    rewards: list[float] = []
-    terminated = truncated = False
+    recorder = Recorder(family, env, task, seed)
     for action in actions:
-        observation, reward, terminated, truncated, _ = env.step(action)
-        taken.append(action)
-        rewards.append(float(reward))
-        frames.append(family.scene(env))
-        facts.append(family.facts(env))
+        observation = recorder.step(action)
         if seen is not None:
             seen[0] = observation
-        if terminated or truncated:
+        if recorder.over:
             break
-    paid = np.array(rewards, np.float64)
-    return Trajectory(
-        frames=np.stack(frames),
-        actions=np.array(taken),
-        rewards=paid,
-        terminated=bool(terminated),
-        truncated=bool(truncated),
-        success=family.succeeded(paid, terminated),
-        source=source,
-        seed=seed,
-        env_id=task.env_id,
-        versions=family.versions(),
-        facts={name: np.array([now[name] for now in facts], np.bool_) for name in facts[0]},
-    )
+    return recorder.trajectory(source)

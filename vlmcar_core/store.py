@@ -26,7 +26,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,12 +113,12 @@ class GoalOrigin:
     """Where the goal frame came from."""
 
     kind: str
-    """"expert", "upload" or "trajectory"."""
+    """"expert", "upload", "trajectory", or "driven" where somebody drove there and kept no trajectory."""
 
     trajectory: str | None = None
     frame: int | None = None
     name: str | None = None
-    """The uploaded file's name."""
+    """The uploaded file's name; or who drove, and on which layout."""
 
 
 def now() -> str:
@@ -310,11 +310,13 @@ class Session:
             except FileExistsError:
                 continue
 
-    def remove_trajectories(self, source: Source) -> int:
-        """Forget every trajectory of a source, and what was said about them; returns how many there were."""
-        paths = _of_source(self.inside(TRAJECTORIES), source, "zip")
+    def remove_trajectories(self, source: Source, keep: Collection[str] = ()) -> int:
+        """Forget every trajectory of a source but those with the ids in `keep`, and what was said about them; returns
+        how many there were."""
+        paths = [path for path in _of_source(self.inside(TRAJECTORIES), source, "zip") if path.stem not in keep]
         digests = [path.name for path in files.listed(self.inside(ANSWERS), DIGEST)]
-        said = [path for digest in digests for path in _of_source(self.inside(ANSWERS, digest), source, "npz")]
+        answers = (path for digest in digests for path in _of_source(self.inside(ANSWERS, digest), source, "npz"))
+        said = [path for path in answers if path.stem not in keep]
         for path in (*paths, *said):
             files.remove(path)
         return len(paths)

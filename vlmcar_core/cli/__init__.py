@@ -9,6 +9,7 @@ import traceback
 
 from vlmcar_core.cli import (
     doctor,
+    drive,
     edit,
     hyperparameters,
     inspect,
@@ -31,6 +32,7 @@ __all__ = ["cli", "main"]
 for commands in (
     task.COMMANDS,
     record.COMMANDS,
+    drive.COMMANDS,
     propose.COMMANDS,
     edit.COMMANDS,
     inspect.COMMANDS,

@@ -48,6 +48,11 @@ and, where an object can be put beside the task's own:
 
     scenes(task, seed) -> list[Scene]             the layout of a seed, changed in one thing each
 
+and, where a person drives it by more than the names or the axes of its actions (see `driving`):
+
+    controls(env) -> Controls                     what can be pressed, held and clicked
+    action_of(env, pressed) -> action             the action for what is pressed, from the state now
+
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.
 """
@@ -88,6 +93,58 @@ class Scene:
 
     wrong: tuple[Any, ...]
     """The actions that do with it what the task wants done with another."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing that a person can press."""
+
+    name: str
+    """For people, and what `Pressed` tells; unique in its family."""
+
+    key: str
+    """The key to begin with, as browsers name it (KeyboardEvent.key); Streamlit itself takes `r` and `c`."""
+
+    stays: bool = False
+    """It stays on until another one that stays is pressed: a closed gripper."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a person can do in an environment."""
+
+    keys: tuple[Control, ...]
+    together: bool = False
+    """Several may be held at once, and while one is held there is a next step; else a press is one step."""
+
+    points: tuple[str, ...] = ()
+    """What is clicked in the picture for one step, in order, such as "pick here"; empty where nothing is."""
+
+    turns: bool = False
+    """What is clicked may be turned on the way."""
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """What a person asks for in one step."""
+
+    held: tuple[str, ...] = ()
+    """Names of controls."""
+
+    points: tuple[tuple[float, float], ...] = ()
+    """Across and down, as shares of the picture's width and height."""
+
+    turn: float = 0.0
+    """As a share of half a turn, counter-clockwise, in [-1, 1]."""
+
+    share: float = 1.0
+    """How far a step goes, as a share of the farthest, in (0, 1]; for what moves by degrees."""
+
+    def __post_init__(self) -> None:
+        if not all(0.0 <= place <= 1.0 for point in self.points for place in point):
+            raise BadInput(f"points are shares of the picture, from 0 to 1, not {str(self.points)[:80]}")
+        if not (-1.0 <= self.turn <= 1.0 and 0.0 < self.share <= 1.0):
+            raise BadInput(f"a turn is from -1 to 1 and a share above 0, at most 1, not {self.turn} and {self.share}")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlmcar_core.envs._bullet import pybullet
+from vlmcar_core.errors import BadInput
 from vlmcar_core.types import Frame
 
 GAP = 2
@@ -94,3 +96,28 @@ def _view(client: int, view: View, height: int, light: Light, behind: Frame | No
     if behind is None:
         return drawn.copy()
     return np.where((np.asarray(bodies).reshape(height, width) >= 0)[..., None], drawn, behind)
+
+
+def panel(across: float, aspects: Sequence[float], height: int) -> tuple[int, float]:
+    """Which view of a `picture` is at a share of its width, and the share of that view's own width.
+
+    Raises:
+        BadInput: it is between two views.
+    """
+    widths = [round(height * aspect) for aspect in aspects]
+    column = across * (sum(widths) + GAP * (len(widths) - 1))
+    for number, width in enumerate(widths):
+        if 0 <= column <= width:
+            return number, column / width
+        column -= width + GAP
+    raise BadInput(f"{across:.0%} across is between two views; click inside one")
+
+
+def ray(view: View, across: float, down: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The two ends of what is seen at a place of a view, given in shares of its width and height: metres, (3,) each."""
+    look = pybullet.computeViewMatrixFromYawPitchRoll(view.target, view.distance, view.yaw, view.pitch, 0.0, 2)
+    lens = pybullet.computeProjectionMatrixFOV(view.field, view.aspect, NEAR, FAR)
+    both = np.reshape(lens, (4, 4)).T @ np.reshape(look, (4, 4)).T  # OpenGL's matrices are told column by column
+    ends = [np.linalg.solve(both, (2 * across - 1, 1 - 2 * down, depth, 1.0)) for depth in (-1.0, 1.0)]
+    near, far = (end[:3] / end[3] for end in ends)
+    return near, far

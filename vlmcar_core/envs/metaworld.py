@@ -24,7 +24,20 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _decoy, _extra, _views, chosen, known_view
+from vlmcar_core.envs import (
+    Control,
+    Controls,
+    EnvTask,
+    Pressed,
+    Scene,
+    Setting,
+    _decoy,
+    _extra,
+    _hand,
+    _views,
+    chosen,
+    known_view,
+)
 from vlmcar_core.envs._extra import Extra
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
@@ -101,6 +114,9 @@ In most of them it says that the object is held and two centimetres up; in other
 any open hand, or a lift that no push needs."""
 
 CAMERAS = ("corner4", "corner", "corner2", "corner3", "topview", "behindGripper", "gripperPOV")
+
+OPPOSITE = ("ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown", "s", "w")
+"""Keys of the hand's directions as the corner cameras see them, which look at the arm from across the table."""
 
 LARGEST = 512
 
@@ -359,6 +375,19 @@ def _go_to(env: SeededTask, extra: Extra, seed: int) -> list[Action]:
         if success or truncated:
             return []
     return taken
+
+
+def controls(env: gym.Env[Any, Any]) -> Controls:
+    """Where the hand goes, and its fingers."""
+    fingers = (Control("close", "g", stays=True), Control("open", "o", stays=True))
+    behind = _task(env)._camera in ("behindGripper", "topview")
+    return Controls((*_hand.moves(_hand.FROM_BEHIND if behind else OPPOSITE), *fingers, _hand.WAIT), together=True)
+
+
+def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> Action:
+    """The hand along each axis, and its closing effort, which stays: float32 (4,)."""
+    effort = _hand.fingers(pressed, {"close": 1.0, "open": -1.0})
+    return np.append(_hand.way(pressed), effort).astype(np.float32)
 
 
 def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:

@@ -14,7 +14,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Simulation
-from vlmcar_core.envs import EnvTask, Scene, Setting, chosen, known_view
+from vlmcar_core.envs import Control, Controls, EnvTask, Pressed, Scene, Setting, chosen, known_view
 from vlmcar_core.envs.minigrid import masks, planner, quick, states
 from vlmcar_core.envs.minigrid import scenes as scenes_of
 from vlmcar_core.envs.minigrid.observation import OneHotView, PictureView, SymbolicView
@@ -155,6 +155,17 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
 
 ACTIONS = states.ACTIONS
 ACTION_NAMES = ("turn left", "turn right", "forward", "pick up", "drop", "toggle", "done")
+KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "p", "d", " ", "Enter")
+
+
+def controls(env: gym.Env[Any, Any]) -> Controls:
+    """The seven actions."""
+    return Controls(tuple(Control(name, key) for name, key in zip(ACTION_NAMES, KEYS, strict=True)))
+
+
+def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> Action:
+    """The one that is pressed."""
+    return ACTION_NAMES.index(pressed.held[0])
 
 
 def save(env: gym.Env[Any, Any]) -> states.State:

@@ -16,7 +16,19 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, _views, chosen, known_view
+from vlmcar_core.envs import (
+    Control,
+    Controls,
+    EnvTask,
+    Pressed,
+    Scene,
+    Setting,
+    _extra,
+    _hand,
+    _views,
+    chosen,
+    known_view,
+)
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -116,6 +128,29 @@ def expert(env: gym.Env[Any, Any]) -> list[NDArray[np.float32]]:
         raise NoExpert(f"{panda.env_id}: {NO_EXPERT[panda.env_id].removeprefix('no expert: ')}")
     actions: list[NDArray[np.float32]] = experts.plan(panda)
     return actions
+
+
+def controls(env: gym.Env[Any, Any]) -> Controls:
+    """Where the hand goes, and its fingers where they are not blocked; also where the joints are what is controlled."""
+    from vlmcar_core.envs.panda.simulation import panda_of
+
+    overhead = panda_of(env).settings["views"].startswith(("overhead", "side"))
+    moves = _hand.moves(_hand.FROM_BEHIND if overhead else _hand.FACING)
+    blocked = panda_of(env).stock.robot.block_gripper
+    fingers = () if blocked else (Control("close", "g", stays=True), Control("open", "o", stays=True))
+    return Controls((*moves, *fingers, _hand.WAIT), together=True)
+
+
+def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> NDArray[np.float32]:
+    """The hand by up to 5 cm along each axis, float32 (A,); what was closed stays so with the same force."""
+    from vlmcar_core.envs.panda import motion
+    from vlmcar_core.envs.panda.simulation import panda_of
+
+    panda = panda_of(env)
+    grip = _hand.fingers(pressed, {"close": motion.CLOSE, "open": motion.OPEN})
+    way = motion.REACH * _hand.way(pressed)
+    pace = float(np.linalg.norm(way))
+    return motion.action(panda, motion.Wish(panda.hand + way, grip, pace)) if pace else motion.still(panda, grip)
 
 
 def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:

@@ -51,6 +51,11 @@ def action(panda: Panda, wish: Wish) -> NDArray[np.float32]:
     return whole(panda, arm, wish.fingers)
 
 
+def still(panda: Panda, fingers: float) -> NDArray[np.float32]:
+    """The action that moves at most the fingers, float32 (A,) in [-1, 1]."""
+    return whole(panda, np.zeros(3 if panda.stock.robot.control_type == "ee" else 7), fingers)
+
+
 def whole(panda: Panda, arm: Vector, fingers: float) -> NDArray[np.float32]:
     """The action for metres or radians that the arm is to go; all shortened alike where one is too much."""
     arm = arm / max(REACH, float(np.abs(arm).max()))

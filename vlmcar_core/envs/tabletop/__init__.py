@@ -15,7 +15,19 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.envs import EnvTask, Scene, Setting, _extra, _views, chosen, known_view
+from vlmcar_core.envs import (
+    Control,
+    Controls,
+    EnvTask,
+    Pressed,
+    Scene,
+    Setting,
+    _extra,
+    _hand,
+    _views,
+    chosen,
+    known_view,
+)
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.types import Frame, Task
 
@@ -98,6 +110,37 @@ def expert(env: gym.Env[Any, Any]) -> list[NDArray[np.float32]]:
 
     actions: list[NDArray[np.float32]] = oracle.plan(_table(env))
     return actions
+
+
+def controls(env: gym.Env[Any, Any]) -> Controls:
+    """Two points in the picture; or, with the setting of single steps, where the tool goes and whether it sucks."""
+    from vlmcar_core.envs.tabletop.simulation import GOALS
+
+    table = _table(env)
+    if table.stepping:
+        sucks = (Control("suck", "g", stays=True), Control("let go", "o", stays=True))
+        return Controls((*_hand.moves(_hand.FROM_BEHIND), *sucks, _hand.WAIT), together=True)
+    if GOALS[table.name].sweeps:
+        return Controls((), points=("sweep from here", "to here"))
+    return Controls((), points=("pick here", "place here"), turns=True)
+
+
+def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> NDArray[np.float32]:
+    """What lies at the points that were clicked, or the tool by up to 3 cm along each axis; float32 (5,) or (4,).
+
+    Raises:
+        BadInput: a point is beside every view, or beside the table.
+    """
+    from vlmcar_core.envs.tabletop.goals import Move
+    from vlmcar_core.envs.tabletop.simulation import action_of as action_for
+
+    table = _table(env)
+    if table.stepping:
+        suck = _hand.fingers(pressed, {"suck": 1.0, "let go": -1.0})
+        return np.append(_hand.way(pressed), suck).astype(np.float32)
+    pick, place = (table.world.under(across, down) for across, down in pressed.points)
+    action: NDArray[np.float32] = action_for(Move(pick, place, pressed.turn * np.pi))
+    return action
 
 
 def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:

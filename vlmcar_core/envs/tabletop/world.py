@@ -15,6 +15,7 @@ from vlmcar_core.envs import _camera
 from vlmcar_core.envs._bullet import pybullet
 from vlmcar_core.envs._camera import Light, View
 from vlmcar_core.envs.tabletop.colours import TABLE, Colour
+from vlmcar_core.errors import BadInput
 from vlmcar_core.types import Frame
 
 WIDTH, DEPTH = 1.0, 0.5
@@ -28,6 +29,8 @@ SETTLE_STEPS = 240
 AT_REST = 0.003
 """Slower than this, in m/s, a thing rests."""
 GRIP_FORCE = 100.0
+INSIDE = 0.004
+"""Metres beyond where a thing is seen that it is taken at: its side is no place to suck at."""
 TOOL_HALF = (0.006, 0.006, 0.05)
 BLADE_HALF = (0.006, 0.07, 0.03)
 """The spatula that sweeps."""
@@ -174,6 +177,20 @@ class World:
         """About the vertical axis, in (-pi, pi]."""
         quaternion = pybullet.getBasePositionAndOrientation(body, physicsClientId=self.client)[1]
         return float(pybullet.getEulerFromQuaternion(quaternion)[2])
+
+    def under(self, across: float, down: float) -> Point:
+        """What is seen at a place of `picture`, given in shares of its width and height: x and y, (2,).
+
+        Raises:
+            BadInput: nothing of the table is seen there.
+        """
+        number, across = _camera.panel(across, [view.aspect for view in self._views], self._height)
+        near, far = _camera.ray(self._views[number], across, down)
+        ((body, _, _, hit, _),) = pybullet.rayTest(near, far, physicsClientId=self.client)
+        inside = np.array(hit[:2]) + INSIDE * (far - near)[:2] / np.linalg.norm(far - near)
+        if body < 0 or not (np.abs(inside) <= (WIDTH / 2, DEPTH / 2)).all():
+            raise BadInput(f"{across:.0%} across and {down:.0%} down is beside the table; click on it")
+        return inside
 
     # What is done
 
