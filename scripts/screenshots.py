@@ -18,6 +18,7 @@ PAGES = (
         "home",
         "task",
         "record",
+        "drive",
         "propose",
         "candidates",
         "review",

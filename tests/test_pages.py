@@ -18,7 +18,7 @@ from vlmcar_core.types import Recording
 from vlmcar_studio.server import ROUTER
 
 PAGES = (
-    *("home", "task", "record", "propose", "candidates", "review", "verify", "repair", "train", "report"),
+    *("home", "task", "record", "drive", "propose", "candidates", "review", "verify", "repair", "train", "report"),
     *("examine", "study", "sweep", "queue", "models", "compare"),
 )
 LONG = "a-session-with-a-name-that-is-as-long-as-a-name-may-be-in-the-app"[:64]

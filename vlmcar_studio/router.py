@@ -14,6 +14,7 @@ PAGES = (
     ("home", "Sessions", ":material/home:"),
     ("task", "1 Task", ":material/flag:"),
     ("record", "2 Record", ":material/videocam:"),
+    ("drive", "2a Drive", ":material/sports_esports:"),
     ("propose", "3 Propose", ":material/lightbulb:"),
     ("candidates", "3b Candidates", ":material/leaderboard:"),
     ("review", "4 Review", ":material/edit_note:"),

@@ -1,4 +1,4 @@
-"""How the app is started, and what is served besides Streamlit's pages: one route for frames."""
+"""How the app is started, and what is served besides Streamlit's pages: a route for frames, a socket to drive."""
 
 import gc
 import sys
@@ -10,11 +10,12 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from vlmcar_core import pipeline, recordings
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.store import Session
+from vlmcar_studio.driving import drive
 from vlmcar_studio.guard import OnlyUs
 
 ROUTER = Path(__file__).with_name("router.py")
@@ -68,6 +69,7 @@ async def home(_request: Request) -> Response:
 
 ROUTES = [
     Route("/home", home, methods=["GET"]),
+    WebSocketRoute("/vlmcar/drive/{session}", drive),
     Route("/vlmcar/frame/{session}/{trajectory}/{number}.png", frame, methods=["GET"]),
 ]
 
