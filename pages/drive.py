@@ -23,7 +23,7 @@ def table(session: Session) -> None:
         for info in listing.items
         if DRIVER in info.versions
     ]
-    st.subheader("Driven so far")
+    st.header("Driven so far")
     if rows:
         st.dataframe(rows, hide_index=True, alt="The trajectories that people have driven")
     else:

@@ -80,5 +80,6 @@ job = widgets.watch_job(session, "record")
 if job is not None and job.state == "success" and job.result.get("note"):
     st.warning(f"Fewer experts than asked for: {widgets.plain(str(job.result['note']))}")
 table(session, busy=job is not None and job.running)
+widgets.next_page("drive", "Or drive it yourself", icon=":material/sports_esports:")
 if session.goal is not None:
     widgets.next_page("propose", "Next: propose sub-tasks and checkers")

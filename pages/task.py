@@ -69,7 +69,9 @@ def from_environment() -> None:
         family, task = known[env_id]
         if task.note:
             note = widgets.plain(task.note)
-            st.caption(f":material/info: {note}. Random episodes can be recorded; upload a goal frame.")
+            st.caption(
+                f":material/info: {note}. Random episodes can be recorded; drive it yourself, or upload a goal frame."
+            )
         seed = st.number_input("Seed", 0, 2**31 - 1, 0, help="Its first frame is the task's initial frame.")
         with st.expander("Pictures and recordings"):
             asked = settings(family)

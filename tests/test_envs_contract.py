@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 
 import gymnasium as gym
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from vlmcar_core import plugins
+from vlmcar_core.driving import Driver
+from vlmcar_core.envs import Pressed
 from vlmcar_core.errors import BadInput, NoExpert, UnknownName
 from vlmcar_core.types import Task
 
@@ -167,3 +170,22 @@ def test_a_goal_changed_in_hindsight_is_paid_as_the_environment_pays(name: str) 
     here, far = env.unwrapped.compute_reward(reached, np.stack([seen["achieved_goal"]] * 2), {})
     assert here == 0.0 and far < 0.0
     env.close()
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_everything_that_can_be_pressed_is_an_action_of_the_environment(name: str) -> None:
+    with closing(Driver(task_of(name))) as driver:
+        controls = driver.controls
+        names, keys = [one.name for one in controls.keys], [one.key.lower() for one in controls.keys if one.key]
+        assert len(set(names)) == len(names) and len(set(keys)) == len(keys) and (names or controls.points)
+        assert not {"r", "c", "tab", "escape"} & set(keys), "Streamlit and the browser take these"
+        wishes = [Pressed((one,), share=share) for one in names for share in (0.2, 1.0)]
+        middles = tuple((0.4 + 0.1 * number, 0.5) for number in range(len(controls.points)))
+        wishes += [Pressed(points=middles, turn=-0.5)] if middles else []
+        wishes += [Pressed(tuple(names))] if controls.together else []
+        for wish in wishes:
+            driver.begin(0)
+            driver.press(wish)
+            assert driver._env.action_space.contains(driver.episode.actions[0])
+        driver.undo()
+        assert driver.episode.steps == 0

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from io import RawIOBase
 from typing import Any, BinaryIO, Literal
 
 from vlmcar_core import files, pipeline, strict
@@ -62,14 +63,23 @@ def packed(header: Mapping[str, Any], png: bytes = b"") -> bytes:
     return LENGTH.pack(len(text)) + text + png
 
 
-def read_message(source: BinaryIO, limit: int) -> bytes | None:
+def read_message(source: RawIOBase | BinaryIO, limit: int) -> bytes | None:
     """The next message; None where the pipe has ended, or what comes is longer than `limit` bytes."""
-    head = source.read(LENGTH.size)
-    if len(head) < LENGTH.size or LENGTH.unpack(head)[0] > limit:
+    head = _exactly(source, LENGTH.size)
+    if head is None or LENGTH.unpack(head)[0] > limit:
         return None
-    length = LENGTH.unpack(head)[0]
-    data = source.read(length)
-    return data if len(data) == length else None
+    return _exactly(source, LENGTH.unpack(head)[0])
+
+
+def _exactly(source: RawIOBase | BinaryIO, length: int) -> bytes | None:
+    """So many bytes, however the pipe cuts them; None where it has ended before."""
+    data = bytearray()
+    while len(data) < length:
+        part = source.read(length - len(data))
+        if not part:
+            return None
+        data += part
+    return bytes(data)
 
 
 def write_message(sink: BinaryIO, data: bytes) -> None:
@@ -77,8 +87,15 @@ def write_message(sink: BinaryIO, data: bytes) -> None:
     sink.flush()
 
 
-def serve(session: Session, source: BinaryIO, sink: BinaryIO, idle_seconds: float = IDLE_SECONDS) -> None:
-    """Answer wishes until there are none any more."""
+def serve(session: Session, source: RawIOBase, sink: BinaryIO, idle_seconds: float = IDLE_SECONDS) -> None:
+    """Answer wishes until there are none any more.
+
+    Args:
+        session: whose environment it is.
+        source: unbuffered: a buffer that is being read could not be closed.
+        sink: where answers go.
+        idle_seconds: so long without a wish is the end, too.
+    """
     wishes: queue.Queue[bytes | None] = queue.Queue(WAITING_MAX)
     threading.Thread(target=_listen, args=(source, wishes), daemon=True).start()
     try:
@@ -93,7 +110,7 @@ def serve(session: Session, source: BinaryIO, sink: BinaryIO, idle_seconds: floa
         write_message(sink, packed({"error": str(error), "ended": True}))
 
 
-def _listen(source: BinaryIO, wishes: "queue.Queue[bytes | None]") -> None:
+def _listen(source: RawIOBase, wishes: "queue.Queue[bytes | None]") -> None:
     while (data := read_message(source, WISH_LIMIT_BYTES)) is not None:
         wishes.put(data)
     ending = threading.Timer(GRACE_SECONDS, os._exit, (1,))
@@ -155,4 +172,5 @@ def _state(driver: Driver) -> dict[str, Any]:
         "over": "ended" if episode.terminated else "time limit" if episode.truncated else "",
         "success": episode.success,
         "staying": driver.staying,
+        "instruction": driver.instruction[:500],
     }

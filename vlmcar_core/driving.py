@@ -68,6 +68,11 @@ class Driver:
         return self._recorder.frames[-1]
 
     @property
+    def instruction(self) -> str:
+        """What the episode asks for, in words; empty where the family tells nothing."""
+        return self._family.instruction(self._env) if hasattr(self._family, "instruction") else ""
+
+    @property
     def staying(self) -> str | None:
         """The control that stays on, if one does."""
         return self._stayed[-1]

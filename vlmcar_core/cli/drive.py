@@ -16,7 +16,7 @@ def drive_host(session: Session) -> None:
 
     told = os.dup(1)
     os.dup2(2, 1)  # what a simulator prints must not come among the answers
-    with os.fdopen(0, "rb", closefd=False) as source, os.fdopen(told, "wb") as sink:
+    with os.fdopen(0, "rb", buffering=0, closefd=False) as source, os.fdopen(told, "wb") as sink:
         host.serve(session, source, sink)
 
 

@@ -53,6 +53,10 @@ and, where a person drives it by more than the names or the axes of its actions 
     controls(env) -> Controls                     what can be pressed, held and clicked
     action_of(env, pressed) -> action             the action for what is pressed, from the state now
 
+and, where an episode asks for something in words:
+
+    instruction(env) -> str                       what it asks for, since the last reset
+
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.
 """

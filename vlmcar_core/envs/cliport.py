@@ -427,6 +427,11 @@ def _follow_oracle(twin: PickAndPlace, seed: int) -> list[Action]:
     return actions
 
 
+def instruction(env: gym.Env[Any, Any]) -> str:
+    """The sentence that tells the task."""
+    return str(_simulated(env).simulation.get_lang_goal())
+
+
 def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:
     """The whole reward was paid."""
     return bool(terminated and np.sum(rewards) > SUCCESS)

@@ -4,9 +4,11 @@ const REPEAT_MS = 50; // between two steps while a key is held, at the least
 const SURE_MS = 4000; // so long a second click counts as being sure
 const LATENCIES = 50;
 const NUDGE = 0.02; // of the picture, by an arrow key
+const POINTING =
+  "Click in the picture. Or, while it has the focus, as its frame shows: arrows move the cross (with Shift a little), Enter chooses, Escape takes it back.";
 const PARTS = [
   ...["start", "bench", "canvas", "state", "said", "latency", "controls", "reset-keys", "panel", "points", "turn", "turn-label", "share"],
-  ...["share-label", "pause", "undo", "again", "next", "seed", "expert", "near-miss", "initial", "goal", "hint"],
+  ...["share-label", "pause", "undo", "again", "next", "seed", "expert", "near-miss", "initial", "goal", "hint", "instruction"],
 ];
 
 class Pad {
@@ -133,6 +135,7 @@ class Pad {
       ...controls.points.map((words) => Object.assign(document.createElement("li"), { textContent: words })),
     );
     this.points.hidden = !controls.points.length;
+    if (controls.points.length) this.hint.textContent = POINTING;
     this["turn-label"].hidden = !controls.turns;
     this["share-label"].hidden = !controls.together;
     this["reset-keys"].hidden = !controls.keys.length;
@@ -171,7 +174,9 @@ class Pad {
   draw() {
     const { canvas, image } = this;
     if (!image) return;
-    const zoom = Math.max(1, Math.floor(512 / image.width));
+    const wide = image.width > 1.5 * image.height;
+    this.bench.classList.toggle("wide", wide);
+    const zoom = Math.max(1, Math.floor((wide ? 860 : 512) / image.width));
     if (canvas.width !== image.width * zoom || canvas.height !== image.height * zoom) {
       canvas.width = image.width * zoom;
       canvas.height = image.height * zoom;
@@ -303,7 +308,8 @@ class Pad {
     if (!this.saved && this.sure !== name) {
       this.sure = name;
       setTimeout(() => this.sure === name && ((this.sure = null), this.show()), SURE_MS);
-      this.say(`${this.now.steps} steps are not saved. Once more, if they may be lost.`);
+      const what = this.now.steps === 1 ? "One step is" : `${this.now.steps} steps are`;
+      this.say(`${what} not saved. Once more, if that may be lost.`);
       if (name === "seed") this.seed.value = this.now.seed;
       return this.show();
     }
@@ -331,6 +337,7 @@ class Pad {
     const what = this.paused ? "Paused" : now.over ? "Over" : "Recording";
     this.state.textContent = `${what}: ${now.steps} ${now.steps === 1 ? "step" : "steps"}, return ${now.return === null ? "not a number" : Number(now.return.toFixed(3))}`;
     this.state.dataset.what = what;
+    this.instruction.textContent = now.instruction;
     this.pause.textContent = this.paused ? "Go on" : "Pause";
     this.pause.setAttribute("aria-pressed", String(this.paused));
     this.undo.disabled = !now.steps;

@@ -163,6 +163,11 @@ def controls(env: gym.Env[Any, Any]) -> Controls:
     return Controls(tuple(Control(name, key) for name, key in zip(ACTION_NAMES, KEYS, strict=True)))
 
 
+def instruction(env: gym.Env[Any, Any]) -> str:
+    """Its mission."""
+    return str(_grid(env).mission)
+
+
 def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> Action:
     """The one that is pressed."""
     return ACTION_NAMES.index(pressed.held[0])

@@ -125,6 +125,11 @@ def controls(env: gym.Env[Any, Any]) -> Controls:
     return Controls((), points=("pick here", "place here"), turns=True)
 
 
+def instruction(env: gym.Env[Any, Any]) -> str:
+    """The sentence with the colours that are asked for."""
+    return str(_table(env).goal.instruction)
+
+
 def action_of(env: gym.Env[Any, Any], pressed: Pressed) -> NDArray[np.float32]:
     """What lies at the points that were clicked, or the tool by up to 3 cm along each axis; float32 (5,) or (4,).
 
