@@ -71,6 +71,9 @@ def main() -> None:
                         f"{options.url}/{'' if name == 'home' else name}?session={options.session}&{options.query}"
                     )
                     settle(page)
+                    if name == "drive" and page.locator("[data-part=start]").count():
+                        page.locator("[data-part=start]").click()
+                        page.locator("[data-part=bench]").wait_for()
                     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                     page.set_viewport_size({"width": width, "height": min(max(900, height + 40), 4000)})
                     settle(page)

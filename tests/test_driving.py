@@ -208,6 +208,34 @@ def test_a_closed_hand_stays_closed_until_it_is_opened_and_undo_knows() -> None:
         assert float(driver.episode.actions[-1][3]) == 1.0
 
 
+def towards(driver: Driver, goal: Any, near: float = 0.008) -> None:
+    """Press directions as a person would, until the hand is there."""
+    names = [("x −", "x +"), ("y −", "y +"), ("z −, down", "z +, up")]
+    for _ in range(40):
+        way = goal - driver._env.hand  # type: ignore[attr-defined]
+        axis = int(np.abs(way).argmax())
+        if abs(way[axis]) < near:
+            return
+        driver.press(
+            Pressed((names[axis][int(way[axis] > 0)],), share=float(np.clip(abs(way[axis]) / 0.05, 0.02, 1.0)))
+        )
+
+
+def test_keys_are_enough_to_pick_a_cube_up() -> None:
+    with closing(driver_of("PandaPickAndPlace-v3", size=64)) as driver:
+        panda: Any = driver._env
+        cube = panda.place("object").copy()
+        press(driver, "open", "wait")
+        towards(driver, cube + np.array([0.0, 0.0, 0.06]))
+        towards(driver, cube)
+        press(driver, "close", "wait", *["z +, up"] * 3)
+        assert panda.facts()["object lifted"]
+        driver.undo()
+        driver.undo()
+        press(driver, "z +, up", "z +, up")
+        assert driver._env.facts()["object lifted"]  # type: ignore[attr-defined]
+
+
 def test_several_directions_are_one_step() -> None:
     with closing(driver_of("PandaReach-v3", size=64)) as driver:
         driver.press(Pressed(("x +", "y +"), share=0.5))

@@ -130,7 +130,7 @@ def answer(session: Session, driver: Driver, data: bytes) -> bytes:
         wish = strict.build(Wish, strict.loads(data))
         number = wish.number
         said = _done(session, driver, wish)
-    except (ValueError, VlmcarError) as error:
+    except (ValueError, VlmcarError, OSError) as error:  # a full disk loses no episode
         return packed({**_state(driver), "number": number, "error": str(error)[:1000]})
     if wish.do in ("save", "initial", "goal"):
         return packed({**_state(driver), "number": number, "said": said, "kept": True})

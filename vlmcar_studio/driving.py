@@ -23,6 +23,9 @@ from vlmcar_core.store import Session
 AT_ONCE_MAX = 4
 """Environments that are driven in this app, in all its tabs; each is a process with a simulator."""
 
+GRACE_SECONDS = 3.0
+"""Given to a process whose tab has gone."""
+
 TOO_LARGE, WRONG_KIND, NORMAL = 1009, 1003, 1000
 """Why a WebSocket was closed (RFC 6455, section 7.4.1)."""
 
@@ -58,8 +61,17 @@ async def _hosting(session: Session) -> AsyncIterator[Process]:
     try:
         yield process
     finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        await _end(process)
+
+
+async def _end(process: Process) -> None:
+    """Let it finish what it was just asked for, such as to save, and end it then."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 

@@ -119,6 +119,7 @@ class Pad {
     else if (answer.said) this.say(`${answer.said[0].toUpperCase()}${answer.said.slice(1)}.`);
     else if (answer.over) this.say(this.ending(answer));
     else if (before) this.say("");
+    if (answer.over) this.held.clear();
     if (png) this.take(answer, png);
     this.show();
   }
