@@ -5,18 +5,32 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vlmcar_core import drive_host, files, pipeline
 from vlmcar_core.drive_host import LENGTH
+from vlmcar_core.driving import Driver
 from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
 
 EMPTY = "MiniGrid-Empty-5x5-v0"
+
+WORDS = st.sampled_from(
+    ["number", "do", "pressed", "held", "points", "turn", "share", "seed", "driver", "press", "undo", "fly"]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | WORDS | st.text(max_size=5),
+    lambda parts: st.lists(parts, max_size=4) | st.dictionaries(WORDS, parts, max_size=5),
+    max_leaves=12,
+)
+"""Values that are near a wish, and hardly ever one that can be done."""
 
 
 class Host:
@@ -63,6 +77,12 @@ def host(session: Session) -> Iterator[Host]:
     yield host
     host.process.kill()
     host.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def in_hand(session: Session) -> Iterator[Driver]:
+    with closing(Driver(session.task)) as driver:
+        yield driver
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +132,13 @@ def test_what_it_cannot_do_it_refuses_in_words_and_goes_on(host: Host, data: byt
     answer, png = host.heard()
     assert words in answer["error"] and answer["steps"] == 0 and not png
     assert host.press("forward")["steps"] == 1
+
+
+@given(st.binary(max_size=200) | st.builds(lambda value: json.dumps(value).encode(), JSON))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_message_is_more_than_refused(session: Session, in_hand: Driver, data: bytes) -> None:
+    answer, _ = unpacked(drive_host.answer(session, in_hand, data))
+    assert answer["error"] and answer["steps"] == 0
 
 
 def test_an_episode_is_driven_undone_and_kept(host: Host, session: Session) -> None:

@@ -169,7 +169,7 @@ class Pad {
   time(ms) {
     this.latencies = [...this.latencies.slice(1 - LATENCIES), ms];
     const middle = [...this.latencies].sort((one, other) => one - other)[Math.floor(this.latencies.length / 2)];
-    this.latency.textContent = `key to frame ${Math.round(middle)} ms`;
+    setText(this.latency, `key to frame ${Math.round(middle)} ms`);
   }
 
   draw() {
@@ -177,7 +177,7 @@ class Pad {
     if (!image) return;
     const wide = image.width > 1.5 * image.height;
     this.bench.classList.toggle("wide", wide);
-    const zoom = Math.max(1, Math.floor((wide ? 860 : 512) / image.width));
+    const zoom = this.doable.points.length ? Math.max(1, Math.floor((wide ? 860 : 512) / image.width)) : 1;
     if (canvas.width !== image.width * zoom || canvas.height !== image.height * zoom) {
       canvas.width = image.width * zoom;
       canvas.height = image.height * zoom;
@@ -324,7 +324,7 @@ class Pad {
 
   say(text, wrong = false) {
     this.said.classList.toggle("wrong", wrong);
-    if (this.said.textContent !== text) this.said.textContent = text;
+    setText(this.said, text);
   }
 
   show() {
@@ -336,14 +336,15 @@ class Pad {
     const points = [...this.points.children];
     points.forEach((item, place) => item.classList.toggle("next", place === this.clicked.length));
     const what = this.paused ? "Paused" : now.over ? "Over" : "Recording";
-    this.state.textContent = `${what}: ${now.steps} ${now.steps === 1 ? "step" : "steps"}, return ${now.return === null ? "not a number" : Number(now.return.toFixed(3))}`;
-    this.state.dataset.what = what;
-    this.instruction.textContent = now.instruction;
-    this.pause.textContent = this.paused ? "Go on" : "Pause";
-    this.pause.setAttribute("aria-pressed", String(this.paused));
+    const paid = now.return === null ? "not a number" : Number(now.return.toFixed(3));
+    setText(this.state, `${what}: ${now.steps} ${now.steps === 1 ? "step" : "steps"}, return ${paid}`);
+    setAttribute(this.state, "data-what", what);
+    setText(this.instruction, now.instruction);
+    setText(this.pause, this.paused ? "Go on" : "Pause");
+    setAttribute(this.pause, "aria-pressed", String(this.paused));
     this.undo.disabled = !now.steps;
-    this.again.textContent = this.sure === "again" ? "Lose it and start over" : "Start over";
-    this.next.textContent = this.sure === "next" ? "Lose it and go on" : "New seed";
+    setText(this.again, this.sure === "again" ? "Lose it and start over" : "Start over");
+    setText(this.next, this.sure === "next" ? "Lose it and go on" : "New seed");
     this.expert.disabled = !now.steps || this.saved;
     this["near-miss"].disabled = !now.steps || this.saved;
     if (this.seed.getRootNode().activeElement !== this.seed) this.seed.value = now.seed;

@@ -1,5 +1,14 @@
 // The list of what can be pressed: a button for each, and its key, which another click changes.
 
+// What is the same already is left alone: the browser would lay the page out again for every frame.
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
 class Panel {
   // hold(name, on): a button went down or up. tap(name): it was pressed by the keyboard.
   constructor(element, keys, { hold, tap, say }) {
@@ -58,9 +67,9 @@ class Panel {
   show(staying = null, idle = false) {
     for (const [name, { act, key, stays }] of this.rows) {
       const sign = this.choosing === name ? "press a key" : signOf(this.keys.of(name));
-      key.textContent = sign;
-      key.setAttribute("aria-label", `Key for ${name}: ${sign}. Change it`);
-      if (stays) act.setAttribute("aria-pressed", String(name === staying));
+      setText(key, sign);
+      setAttribute(key, "aria-label", `Key for ${name}: ${sign}. Change it`);
+      if (stays) setAttribute(act, "aria-pressed", String(name === staying));
       act.disabled = idle;
     }
   }
