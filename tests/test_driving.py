@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from minigrid.core.grid import Grid
 
 from tests.conftest import ALWAYS, proposal
 from vlmcar_core import pipeline, rollouts
@@ -87,6 +88,17 @@ def test_what_was_undone_leaves_no_trace(env_id: str) -> None:
             driver.undo()
         with pytest.raises(BadInput, match="no step to undo"):
             driver.undo()
+
+
+def test_a_rehearsal_touches_nothing_and_does_what_is_slow_the_first_time() -> None:
+    with closing(driver_of("MiniGrid-DoorKey-5x5-v0", tile_size=33)) as driver:
+        drawn = len(Grid.tile_cache)
+        driver.rehearse()
+        assert driver.episode.steps == 0 and len(Grid.tile_cache) > drawn
+        drawn = len(Grid.tile_cache)
+        press(driver, *["turn left"] * 4)
+        driver.undo()
+        assert len(Grid.tile_cache) == drawn and driver.episode.steps == 3
 
 
 class Moody(gym.Env[np.ndarray, int]):

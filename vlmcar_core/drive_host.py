@@ -100,6 +100,7 @@ def serve(session: Session, source: RawIOBase, sink: BinaryIO, idle_seconds: flo
     threading.Thread(target=_listen, args=(source, wishes), daemon=True).start()
     try:
         with closing(Driver(session.task)) as driver:
+            driver.rehearse()
             write_message(sink, _hello(driver))
             while (data := wishes.get(timeout=idle_seconds)) is not None:
                 write_message(sink, answer(session, driver, data))

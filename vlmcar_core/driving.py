@@ -9,6 +9,7 @@ counts the steps), and where the same actions do not lead to the same again, tha
 """
 
 import dataclasses
+import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,9 @@ LETTERS = "1234567890qwtyuiopasdfghjklzxvbnm"
 
 EPISODE_LIMIT_BYTES = FRAMES_LIMIT_BYTES // 2
 """Of an episode's frames: they are in memory twice while they are saved."""
+
+
+REHEARSAL_SECONDS, REHEARSAL_STEPS = 0.7, 150
 
 
 class Driver:
@@ -119,9 +123,7 @@ class Driver:
         recorder = self._recorder
         if not recorder.steps:
             raise BadInput("there is no step to undo")
-        if self._other is None:
-            self._other = self._family.make(self._task)
-        other, before = self._other, recorder.steps - 1
+        other, before = self._second(), recorder.steps - 1
         other.reset(seed=recorder.seed)
         # Looked at from the start, as the first one was: what a simulator draws may depend on when it began to.
         first = self._family.scene(other)
@@ -135,6 +137,32 @@ class Driver:
         self._env, self._other = other, self._env
         recorder.go_back(other)
         self._stayed.pop()
+
+    def rehearse(self, seconds: float = REHEARSAL_SECONDS) -> None:
+        """Act at random in the second environment for a moment.
+
+        What is drawn or built for the first time takes long (MiniGrid's pictures of a cell 8 ms each, a dozen for the
+        first turn); after this nobody waits for it at a key.
+
+        Args:
+            seconds: of the processor's time, at most.
+        """
+        other, seed = self._second(), self._task.seed
+        other.reset(seed=seed)
+        other.action_space.seed(seed)
+        until = time.process_time() + seconds
+        for _ in range(REHEARSAL_STEPS):
+            self._family.scene(other)
+            _, _, terminated, truncated, _ = other.step(other.action_space.sample())
+            if terminated or truncated:
+                other.reset(seed=seed)
+            if time.process_time() > until:
+                return
+
+    def _second(self) -> gym.Env[Any, Any]:
+        if self._other is None:
+            self._other = self._family.make(self._task)
+        return self._other
 
     def trajectory(self, source: Source) -> Trajectory:
         """The whole episode so far; nothing is over by it."""
