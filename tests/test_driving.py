@@ -182,7 +182,7 @@ def test_discrete_actions_without_more_are_pressed_by_their_names() -> None:
 
 
 def test_each_part_of_a_continuous_action_has_a_key_for_more_and_for_less() -> None:
-    space = gym.spaces.Box(np.array([-2.0, 0.0]), np.array([2.0, 1.0]), dtype=np.float32)
+    space = gym.spaces.Box(np.float32([-2.0, 0.0]), np.float32([2.0, 1.0]), dtype=np.float32)
     env = SimpleNamespace(action_space=space)
     controls, action_of = _hook(SimpleNamespace(), env)  # type: ignore[arg-type]
     assert controls.together
