@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from vlmcar_core import pipeline, report, runs, verdicts
+from vlmcar_core import pipeline, report, runs, seeds, verdicts
+from vlmcar_core.escaping import one_line
 from vlmcar_studio import current, widgets
 
 session = current.session()
@@ -60,3 +61,7 @@ else:
     left, right = st.columns(2)
     left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
     right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
+    rows = seeds.table(seeds.groups(listing.items))
+    if rows:
+        st.dataframe([{name: one_line(text) for name, text in row.items()} for row in rows], hide_index=True)
+        st.caption(seeds.TABLE_NOTE)

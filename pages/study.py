@@ -59,6 +59,7 @@ def show(session: Session, found: Sequence[Run]) -> None:
             "Runs": row.runs,
             "Solved, last evaluations": widgets.rate(row.solved),
             "Learned return an episode": "—" if row.learned_return is None else f"{row.learned_return:.1f}",
+            "Hack alarms": f"{row.alarms} of {row.runs} runs",
             "Its most frequent actions": row.habit,
         }
         for row in study.compared(session, found)

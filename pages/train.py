@@ -1,20 +1,17 @@
 """Training runs on the checkers' reward and on the environment's own, live."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import streamlit as st
 
-from vlmcar_core import jobs, payments, pipeline, report, runs, verdicts
+from vlmcar_core import payments, pipeline, runs, verdicts
 from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
-from vlmcar_studio import algorithm, current, widgets
+from vlmcar_studio import algorithm, current, monitor, one_run, run_changes, widgets
 from vlmcar_studio.replay import Track, replay
-
-REFRESH_SECONDS = 2.0
 
 
 def verdict_line(session: Session, proposal: Proposal) -> None:
@@ -35,7 +32,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
     left, middle, right = st.columns(3)
     choices = ["dense", "sparse"] if proposal else ["sparse"]
     rewards = left.pills("Rewards", choices, selection_mode="multi", default=choices, help="One run of each per seed.")
-    seeds = middle.number_input("Seeds", 1, 20, 1)
+    seeds = middle.number_input("Seeds", 1, 20, pipeline.DEFAULT_SEEDS)
     steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, RunConfig.steps, step=10_000, key=algorithm.STEPS)
     with st.expander("More settings"):
         pay = paid(session, proposal)
@@ -118,71 +115,7 @@ def paid(session: Session, proposal: Proposal | None) -> dict[str, Any]:
     return {"pay": way, "undo": float(undo), "weights": weights}
 
 
-@st.fragment(run_every=timedelta(seconds=REFRESH_SECONDS))
-def live(session: Session) -> None:
-    """Refreshed by itself while something runs."""
-    listing = runs.runs(session)
-    show_runs(listing.items)
-    if not any(run.job.running for run in listing.items):
-        st.rerun()
-
-
-def show_runs(found: Sequence[Run]) -> None:
-    curves = [(run, runs.read_progress(run.folder)) for run in found]
-    left, right = st.columns(2)
-    running = [run for run, _ in curves if run.job.running]
-    if len(running) > 1 and st.button("Stop all", icon=":material/stop:", key="stop-all"):
-        for run in running:
-            jobs.cancel(run.folder)
-    left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
-    right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
-    for run, rows in reversed(curves):
-        show_run(run, rows)
-
-
-def show_run(run: Run, rows: Sequence[dict]) -> None:
-    latest = rows[-1] if rows else {}
-    found = runs.summary(runs.read_evaluations(run.folder))
-    with st.container(border=True):
-        first, second, third, fourth = st.columns([2, 2, 3, 1])
-        with first:
-            st.markdown(f"**Run {run.number}**, {widgets.plain(report.describe(run.config))}, seed {run.config.seed}")
-            widgets.state_badge(run.job.state)
-        solved = latest.get("success_rate")
-        second.metric("Success, last 100 episodes", "—" if solved is None else f"{solved:.0%}")
-        learned = f"{found.steps_to_learned:,} steps" if found.steps_to_learned is not None else "not yet"
-        final = (
-            f"{found.final_success:.0%} of {found.episodes} episodes" if found.final_success is not None else "none yet"
-        )
-        third.caption(f"80 % success after: {learned}  \nLast evaluation: {final}")
-        if latest:
-            third.caption(f"{latest.get('steps_per_second', 0.0):.0f} steps a second" + completions(latest))
-        for key, fault in (latest.get("faults") or {}).items():
-            st.warning(
-                widgets.plain(f"The checker {key} pays nothing where it fails: {fault}"), icon=":material/error:"
-            )
-        if run.job.running:
-            left = run.job.seconds_left
-            text = widgets.plain(run.job.message) + (
-                f" · about {widgets.duration(left)} left" if left is not None else ""
-            )
-            st.progress(min(1.0, run.job.done / run.job.total) if run.job.total else 0.0, text=text)
-            if fourth.button("Stop", key=f"stop-run-{run.number}", icon=":material/stop:"):
-                jobs.cancel(run.folder)
-        elif run.job.state != "success":
-            st.caption(widgets.plain(run.job.message))
-
-
-def completions(row: dict) -> str:
-    shares = row.get("completions") or {}
-    if not shares:
-        return ""
-    words = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-    return f"  \nPaid in the last 100 episodes: {widgets.plain(words)}"
-
-
 def watch(session: Session, found: Sequence[Run]) -> None:
-    st.subheader("Watch a trained policy")
     ready = [run for run in found if (run.folder / runs.MODEL).is_file()]
     if not ready:
         st.caption("A policy can be watched from its first evaluation on.")
@@ -219,6 +152,7 @@ st.title("Train")
 if session.task.env_id is None:
     st.info("This session has two frames and no environment, so there is nothing to train in.")
     st.stop()
+run_changes.resume_asked(session)
 proposals = session.proposals().items
 if proposals:
     verdict_line(session, proposals[-1])
@@ -231,9 +165,13 @@ if not listing.items:
     st.info("No run yet. Start a dense and a sparse one: their curves are drawn beside each other.")
     st.stop()
 st.subheader("Runs")
-if any(run.job.running for run in listing.items):
-    live(session)
+monitor.overview(session)
+st.session_state.setdefault("train-view", "One run")
+view = st.segmented_control("More", ["One run", "Compare", "Watch a policy"], required=True, key="train-view")
+if view == "One run":
+    one_run.one_run(session, listing.items)
+elif view == "Compare":
+    run_changes.compare(listing.items)
 else:
-    show_runs(listing.items)
-watch(session, listing.items)
+    watch(session, listing.items)
 widgets.next_page("report", "Next: the report")

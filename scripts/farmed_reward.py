@@ -57,14 +57,15 @@ def document(options: argparse.Namespace, rows: list[study.Paid]) -> str:
         f"{machine}, CPython {platform.python_version()}, {packages}. PPO with the default settings, "
         "the built-in proposer's checkers beside the environment's own reward, which is kept.",
         "",
-        "| paid | runs | solved in the last evaluations | learned return an episode | most frequent actions |",
-        "|---|---|---|---|---|",
+        "| paid | runs | solved, last evaluations | learned return an episode | hack alarms | most frequent actions |",
+        "|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = interval(row.solved)
         solved = f"{row.solved.hits} of {row.solved.total} ({100 * low:.0f} to {100 * high:.0f} %)"
         paid = "-" if row.learned_return is None else f"{row.learned_return:.1f}"
-        lines.append(f"| {payments.WAYS[row.pay]} | {row.runs} | {solved} | {paid} | {row.habit} |")
+        cells = (payments.WAYS[row.pay], row.runs, solved, paid, f"{row.alarms} of {row.runs}", row.habit)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, ""])
 
 

@@ -131,7 +131,7 @@ TARGETS: dict[str, Target] = {
     "array": Target(_arrays, lambda data, name: archives.array(data), (ValueError,)),
     "trajectory": Target(lambda: _files((".zip",), f"{NAME}/trajectories"), _looking(_episode)),
     "program": Target(_programs, _imported),
-    "policy": Target(lambda: _files((".zip",), f"{NAME}/runs"), _looking(_policy)),
+    "policy": Target(lambda: _files(("model.zip",), f"{NAME}/runs"), _looking(_policy)),
     "answers": Target(
         lambda: _files((".npz",)),
         lambda data, name: _put(

@@ -10,12 +10,17 @@ import numpy as np
 from PIL import Image
 
 from vlmcar_core import (
+    alarm,
     authoring,
+    boards,
     candidates,
     comparisons,
+    continuing,
+    contrast,
     dialogues,
     examinations,
     files,
+    films,
     jobs,
     marks,
     pipeline,
@@ -24,6 +29,7 @@ from vlmcar_core import (
     recordings,
     report_html,
     runs,
+    seeds,
     servers,
     sweeps,
     verdicts,
@@ -176,6 +182,13 @@ def _trained(session: Session) -> None:
         runs.append(folder, runs.PROGRESS, {**row, "learned_return": 0.5, "completions": {"paint-it": 0.5}})
         evaluated = {"steps": steps, "episodes": 20, "successes": 18, "mean_length": 9.5}
         runs.append(folder, runs.EVALUATION, evaluated)
+    for number in range(1, 5):
+        learned = {"solved": [False] * 9, "lengths": [9] * 9, "env_returns": [0.0] * 9, "learned": [2.0 * number] * 9}
+        evaluated = {"steps": 8192 + number, "episodes": 9, "successes": 0, **learned}
+        runs.append(folder, runs.EVALUATION, evaluated)
+    films.keep_video(folder, trajectory("policy"), 2048)
+    films.keep_hack(folder, trajectory("adversarial", 1_000_003), 4096, 2.5)
+    runs.keep_checkpoint(folder, 4096, lambda path: files.write_bytes(path, b"PK"))
     policies.save(policy(), folder / runs.MODEL)
     (folder / jobs.LOG).write_text("it trains\n")
     launch = {"kind": "train-run", "pid": 2**22 + 1, "process_created": 1.0, "began": 1.0}
@@ -292,8 +305,20 @@ def _dialogue(dialogue: dialogues.Dialogue) -> Any:
 
 def _run(run: runs.Run) -> Any:
     rows, found = runs.read_progress(run.folder), runs.summary(runs.read_evaluations(run.folder))
+    evaluations = runs.read_evaluations(run.folder)
+    looked = alarm.look(run.config, evaluations), seeds.table(seeds.groups([run])), contrast.contrast([run, run])
+    tables = boards.table(rows), boards.table(evaluations), [boards.progress_scalars(row) for row in rows]
+    kept = [films.read(run.folder, kind, info.id) for kind, info in _films(run)]
     act = policies.load(run.folder / runs.MODEL)
-    return rows, found, run.job.seconds_left, act(np.zeros((2, 5), np.float32))
+    acted = act(np.zeros((2, 5), np.float32))
+    return rows, found, run.job.seconds_left, looked, tables, kept, continuing.why_not_resumed(run), acted
+
+
+def _films(run: runs.Run) -> list[tuple[str, recordings.TrajectoryInfo]]:
+    """Every episode that a run has kept, with what it says it was paid."""
+    found = [(kind, info) for kind in (films.VIDEOS, films.HACKS) for info in films.kept(run.folder, kind).items]
+    assert all(np.isfinite(films.paid(info)) for _, info in found)
+    return found
 
 
 def encoded(format: str, mode: str = "RGB", **options: Any) -> bytes:

@@ -44,7 +44,7 @@ def test_a_session_from_an_environment_to_a_report(tmp_path: Path) -> None:
         ("record", "demo"),
         ("propose", "demo"),
         ("verify", "demo"),
-        ("train", "demo", "--reward", "dense", "--reward", "sparse", "--steps", "2048"),
+        ("train", "demo", "--reward", "dense", "--reward", "sparse", "--seeds", "1", "--steps", "2048"),
         ("runs", "demo"),
         ("watch", "demo", "0", "--episodes", "1"),
         ("show", "demo"),
@@ -126,7 +126,7 @@ def test_bad_input_is_one_clear_line_and_creates_nothing(
 
 def test_a_run_can_be_stopped_from_the_shell(tmp_path: Path) -> None:
     assert vlmcar(tmp_path, "new", "demo", "--env", ENV).returncode == 0
-    done = vlmcar(tmp_path, "train", "demo", "--reward", "sparse", "--steps", "5000000", "--detach")
+    done = vlmcar(tmp_path, "train", "demo", "--reward", "sparse", "--seeds", "1", "--steps", "5000000", "--detach")
     assert done.returncode == 0, done.stderr
     deadline = time.monotonic() + 90
     while " 0/5000000" not in (shown := vlmcar(tmp_path, "jobs", "demo").stdout) and "/5000000" not in shown:

@@ -159,6 +159,7 @@ def test_farmed_rewards_are_compared(root: Path, monkeypatch: pytest.MonkeyPatch
     assert set(rows[1].actions) <= {"turn left", "turn right", "forward", "pick up", "drop", "toggle"}
     shown = opened("study", "red").dataframe[0].value
     assert list(shown["Learned return an episode"]) == ["1.0", "40.5"]
+    assert list(shown["Hack alarms"]) == ["0 of 1 runs", "0 of 1 runs"]  # one evaluation says nothing
     assert shown["Its most frequent actions"][1] == rows[1].habit != "-"
 
 
@@ -173,7 +174,7 @@ def test_a_lost_run_is_shown_as_lost_with_its_numbers(root: Path) -> None:
     runs.append(folder, runs.PROGRESS, {**row, "env_return": 0.4, "learned_return": None, "episode_length": 9.0})
     app = opened("train", "red")
     text = said(app)
-    assert "its process ended without a word" in text and "1024 steps a second" in text
+    assert "its process ended without a word" in text and "1,024 steps a second" in text
     assert app.metric[0].value == "50%"
 
 

@@ -87,9 +87,22 @@ def odd(root: Path) -> None:
     for job in ("runs/000", "jobs/000-verify"):
         changed(folder / job / "status.json", lambda value: value.update(status))
     row = {"steps": -large, "episodes": large, "success_rate": -1e300, "completions": {TEXT: 1e300}}
+    row |= {"steps_per_second": 1e-300, "seconds": -1e300, "paid": {TEXT: -1e300}, "losses": {TEXT: 1e300, "loss": 0}}
+    row |= {"asked": 1, "remembered": large, "resumed": -large, "faults": {TEXT: TEXT}}
     (folder / "runs" / "000" / "progress.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row | {"steps": 1}))
-    evaluated = {"steps": large, "episodes": 0, "successes": large}
-    (folder / "runs" / "000" / "evaluation.jsonl").write_text(json.dumps(evaluated))
+    evaluated = [{"steps": large, "episodes": 0, "successes": large}]
+    told = {"solved": [False] * 9, "lengths": [-large] * 9}
+    evaluated += [
+        {"steps": n, "episodes": 9, "successes": 0, "learned": [1e300 * n] * 9, **told} for n in (1, 1, 2, 3, 4)
+    ]
+    (folder / "runs" / "000" / "evaluation.jsonl").write_text("\n".join(map(json.dumps, evaluated)))
+    for film in (folder / "runs" / "000").glob("*/*.zip"):
+        with zipfile.ZipFile(film) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        meta = json.loads(members["meta.json"]) | {"source": "policy", "versions": {"learned return": TEXT, TEXT: TEXT}}
+        with zipfile.ZipFile(film, "w") as archive:
+            for name, data in (members | {"meta.json": json.dumps(meta).encode()}).items():
+                archive.writestr(name, data)
     for name in ("000-goal.json", "003-goal-check.json"):
         changed(
             folder / "dialogues" / "000" / name, lambda value: value.update(problem=TEXT, created=TEXT, attempt=large)

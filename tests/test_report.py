@@ -51,6 +51,7 @@ def test_the_file_holds_everything_and_asks_the_network_for_nothing(tmp_path: Pa
     for step in session.proposal().steps:
         assert step.checker.digest[:12] in page
     body = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert "Final success, IQM" in body and "100% (100 to 100 %)" in body and "Hack alarm" not in body
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", body)
     assert page.count("data:image/png;base64,") >= 3
     assert len(page) < 8_000_000
@@ -76,16 +77,20 @@ def test_success_and_learned_return_are_figures_of_their_own(tmp_path: Path) -> 
     curves = [(run, runs.read_progress(run.folder)) for run in runs.runs(trained(tmp_path)).items]
     success, learned = report.success_figure(curves), report.return_figure(curves)
     assert [trace.name for trace in success.data] == [
-        *("dense, proposal 0, run 0, seed 0", "dense, proposal 0, run 2, seed 1", "dense, proposal 0, mean of 2"),
-        *("sparse, run 1, seed 0", "sparse, run 3, seed 1", "sparse, mean of 2"),
+        *("dense, proposal 0, run 0, seed 0", "dense, proposal 0, run 2, seed 1", None, "dense, proposal 0, IQM of 2"),
+        *("sparse, run 1, seed 0", "sparse, run 3, seed 1", None, "sparse, IQM of 2"),
     ]
-    assert {trace.line.dash for trace in success.data} == {"solid", "dash"}
-    assert all("dense" in trace.name for trace in learned.data) and len(learned.data) == 3
-    mean = next(trace for trace in success.data if trace.name == "dense, proposal 0, mean of 2")
-    assert list(mean.y) == pytest.approx([1 / 3 + 0.05, 2 / 3 + 0.05, 1.0])
+    assert {trace.line.dash for trace in success.data if trace.name} == {"solid", "dash"}
+    assert all("dense" in trace.name for trace in learned.data if trace.name) and len(learned.data) == 4
+    middle = next(trace for trace in success.data if trace.name == "dense, proposal 0, IQM of 2")
+    assert list(middle.y) == pytest.approx([1 / 3 + 0.05, 2 / 3 + 0.05, 1.0])
+    band = success.data[2]
+    assert list(band.y)[:3] == pytest.approx([1 / 3 + 0.1, 2 / 3 + 0.1, 1.0])  # of two seeds, from one to the other
+    assert [trace.visible for trace in success.data][:2] == ["legendonly"] * 2
+    assert all(trace.visible is None for trace in report.success_figure(curves, raw=True).data)
 
 
-def test_a_mean_is_taken_only_over_runs_that_differ_in_their_seed_alone(tmp_path: Path) -> None:
+def test_seeds_are_taken_together_only_over_runs_that_differ_in_their_seed_alone(tmp_path: Path) -> None:
     session = trained(tmp_path)
     folder = session.new_run_folder()
     runs.write_config(folder, RunConfig(proposal=0, env_reward=False, seed=5))
@@ -94,8 +99,20 @@ def test_a_mean_is_taken_only_over_runs_that_differ_in_their_seed_alone(tmp_path
         pass
     curves = [(run, runs.read_progress(run.folder)) for run in runs.runs(session).items]
     names = [trace.name for trace in report.success_figure(curves).data]
-    assert "dense, proposal 0, mean of 2" in names and "dense, proposal 0, checkers alone, run 4, seed 5" in names
-    assert not any("mean of 3" in name for name in names)
+    assert "dense, proposal 0, IQM of 2" in names and "dense, proposal 0, checkers alone, run 4, seed 5" in names
+    assert not any("IQM of 3" in (name or "") for name in names)
+
+
+def test_a_run_that_is_farmed_is_named_in_the_report(tmp_path: Path) -> None:
+    session = trained(tmp_path)
+    folder = session.new_run_folder()
+    runs.write_config(folder, RunConfig(proposal=0, pay="edge"))
+    for number in range(1, 9):
+        told = {"solved": [False] * 10, "lengths": [9] * 10, "learned": [number * 1.5 + place for place in range(10)]}
+        runs.append(folder, runs.EVALUATION, {"steps": 500 * number, "episodes": 10, "successes": 0, **told})
+    with jobs.running(folder, "train"):
+        pass
+    assert "<b>Hack alarm, run 4</b>: the learned return went from" in pipeline.report(session)
 
 
 def test_damaged_files_are_named_in_the_report(tmp_path: Path) -> None:

@@ -45,6 +45,50 @@ def test_what_is_not_there_is_not_found(client, path: str) -> None:
     assert client.get(f"/vlmcar/frame/{path}.png").status_code == 404
 
 
+def kept(tmp_path):
+    """A run of the session that has kept a video."""
+    from tests.conftest import trajectory
+    from vlmcar_core import films
+    from vlmcar_core.store import Session
+
+    folder = Session.open(tmp_path, "red").new_run_folder()
+    films.keep_video(folder, trajectory([0, 5, 9], "policy"), 2048)
+    return films.read(folder, films.VIDEOS, "000002048")
+
+
+def test_a_frame_of_a_runs_video_is_served_bit_for_bit(client, tmp_path) -> None:
+    shown = kept(tmp_path)
+    answer = client.get("/vlmcar/run-frame/red/0/videos/000002048/1.png")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
+    assert np.array_equal(from_png(answer.content, "x"), shown.frames[1])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "red/0/videos/000002048/99",
+        "red/0/videos/000002049/0",
+        "red/1/videos/000002048/0",
+        "red/x/videos/000002048/0",
+        "red/0/trajectories/000002048/0",
+        "red/0/videos/..%2F..%2F..%2Ftrajectories%2Fexpert-000/0",
+        "nowhere/0/videos/000002048/0",
+    ],
+)
+def test_what_a_run_has_not_kept_is_not_found(client, tmp_path, path: str) -> None:
+    kept(tmp_path)
+    assert client.get(f"/vlmcar/run-frame/{path}.png").status_code == 404
+
+
+def test_the_library_of_the_charts_is_served_as_it_came_with_its_licence(client) -> None:
+    from vlmcar_studio import charts
+
+    answer = client.get(charts.ROUTE)
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/javascript")
+    assert answer.content == charts.LIBRARY.read_bytes() and b"export { uPlot as default }" in answer.content
+    assert "MIT License" in charts.LIBRARY.with_name("LICENSE").read_text()
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:8501", "evil.example:8501", ""])
 def test_a_foreign_host_is_refused(client, host: str) -> None:
     assert client.get("/vlmcar/frame/red/expert-000/0.png", headers={"host": host}).status_code == 400

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import NEVER, picture, proposal
-from vlmcar_core import files, jobs, pipeline, plugins, report, runs
+from vlmcar_core import files, jobs, pipeline, plugins, runs, seeds
 from vlmcar_core.cli import cli
 from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.runs import RunConfig
@@ -128,7 +128,8 @@ def test_a_dense_run_writes_rows_evaluations_and_a_policy(session: Session) -> N
     assert told == sorted(told)
     assert set(rows[-1]) == {
         *("steps", "seconds", "steps_per_second", "episodes", "success_rate"),
-        *("learned_return", "env_return", "episode_length", "completions", "faults"),
+        *("learned_return", "env_return", "episode_length", "completions", "paid", "losses", "faults"),
+        *("asked", "remembered", "resumed"),
     }
     assert [row["steps"] for row in runs.read_evaluations(folder)] == [512, 1024]
     assert (folder / runs.MODEL).is_file() and not list(folder.glob(".draft*"))
@@ -142,6 +143,10 @@ def test_completions_and_learned_return_count_what_the_checkers_paid(session: Se
     assert row["episodes"] >= 20
     assert row["completions"] == {"move": 1.0, "never": 0.0}
     assert row["learned_return"] == pytest.approx(0.5)
+    assert row["paid"] == {"move": pytest.approx(0.5), "never": 0.0}
+    assert row["asked"] >= row["remembered"] > 0
+    evaluated = runs.read_evaluations(folder)[-1]
+    assert evaluated["learned"] == (0.5,) * 3 and len(evaluated["solved"]) == 3
 
 
 def test_a_sparse_run_has_no_learned_return_and_asks_no_checker(session: Session) -> None:
@@ -191,9 +196,18 @@ def test_an_evaluation_counts_the_environments_own_success() -> None:
     def walk(observations: Any, _starts: Any = None) -> Any:
         return np.full(len(observations), next(reached))
 
-    assert evaluate(family, TASK, walk, 3) == {"episodes": 3, "successes": 3, "mean_length": 5.0}
-    spin = evaluate(family, TASK, lambda seen, _starts: np.zeros(len(seen), int), 2)
-    assert (spin["episodes"], spin["successes"]) == (2, 0)
+    def make() -> EpisodeRecord:
+        return EpisodeRecord(family.policy_view(family.make(TASK)), family.succeeded)
+
+    walked = evaluate([make() for _ in range(3)], walk)
+    assert (walked.solved, walked.lengths, walked.learned) == ((True,) * 3, (5,) * 3, (0.0,) * 3)
+    assert [actions.tolist() for actions in walked.actions] == [[2, 2, 1, 2, 2]] * 3
+    assert walked.row(dense=False) | {"env_returns": ()} == {
+        **{"episodes": 3, "successes": 3, "mean_length": 5.0},
+        **{"solved": (True,) * 3, "lengths": (5,) * 3, "env_returns": (), "learned": ()},
+    }
+    spin = evaluate([make(), make()], lambda seen, _starts: np.zeros(len(seen), int))
+    assert spin.solved == (False, False) and spin.env_returns == (0.0, 0.0)
 
 
 # Its folder
@@ -245,6 +259,12 @@ def test_a_damaged_config_is_named_and_the_other_runs_are_listed(
 
 
 ROWS = [{"steps": 10 * n, "episodes": 4, "successes": n, "mean_length": 3.5} for n in range(1, 4)]
+LATER = {**ROWS[0], "steps": 100}
+
+
+def told(folder: Path) -> list[dict[str, Any]]:
+    """What evaluation.jsonl tells, without what is filled in."""
+    return [{name: row[name] for name in ROWS[0]} for row in runs.read_evaluations(folder)]
 
 
 @settings(deadline=None)
@@ -260,9 +280,9 @@ def test_a_file_cut_anywhere_gives_its_whole_rows_and_takes_new_ones(
     path.write_bytes(data)
     lengths = np.cumsum([len(json.dumps(row)) + 1 for row in ROWS])
     whole = int(sum(length - 1 <= len(data) for length in lengths))  # a row is whole without its newline, too
-    assert runs.read_evaluations(folder) == ROWS[:whole]
-    runs.append(folder, runs.EVALUATION, ROWS[2])
-    assert runs.read_evaluations(folder) == [*ROWS[:whole], ROWS[2]]
+    assert told(folder) == ROWS[:whole]
+    runs.append(folder, runs.EVALUATION, LATER)
+    assert told(folder) == [*ROWS[:whole], LATER]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +320,17 @@ def test_options_that_make_no_sense_start_no_run(session: Session) -> None:
 
 def test_what_a_run_pays_is_asked_of_it_and_told(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "start_in", lambda folder, *_: SimpleNamespace(folder=folder))
-    command = ["--root", str(session.folder.parent), "train", session.name, "--reward", "dense", "--detach"]
+    command = [
+        "--root",
+        str(session.folder.parent),
+        "train",
+        session.name,
+        "--reward",
+        "dense",
+        "--seeds",
+        "1",
+        "--detach",
+    ]
 
     def asked(*options: str) -> Result:
         return CliRunner().invoke(cli, [*command, *options])
@@ -310,8 +340,8 @@ def test_what_a_run_pays_is_asked_of_it_and_told(session: Session, monkeypatch: 
     first, second = (run.config for run in runs.runs(session).items)
     assert (first.pay, first.undo, first.weights) == ("once", 0.0, {})
     assert (second.pay, second.undo, second.weights) == ("once", 0.5, {"move": 3.0})
-    assert report.describe(second) == "dense, proposal 0, weighted, undoing costs 0.5"
-    assert report.experiment(first) != report.experiment(second)
+    assert seeds.describe(second) == "dense, proposal 0, weighted, undoing costs 0.5"
+    assert seeds.experiment(first) != seeds.experiment(second)
     for told, *wrong in (
         ("'mvoe'", "--weight", "mvoe=3"),
         ("KEY=NUMBER", "--weight", "=3"),

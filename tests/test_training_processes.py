@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from tests.conftest import picture, proposal
-from vlmcar_core import files, jobs, pipeline, plugins, runs
-from vlmcar_core.errors import Cancelled
+from vlmcar_core import continuing, files, jobs, pipeline, plugins, runs
+from vlmcar_core.errors import BadInput, Cancelled
+from vlmcar_core.logbook import TELL_SECONDS
 from vlmcar_core.store import Session
-from vlmcar_core.train import TELL_SECONDS, train
+from vlmcar_core.train import train
 from vlmcar_core.types import Task
 
 MOVED = """
@@ -110,3 +111,30 @@ def test_an_episode_that_is_watched_names_the_run_whose_policy_acted(session: Se
         train(session, folder, config, lambda _done, _total, _message: None)
     (id,) = pipeline.watch(session, 1, 1)
     assert session.trajectory(id).versions["run"] == "001"
+
+
+def test_a_run_that_was_killed_goes_on_from_its_checkpoint_and_says_from_where(session: Session) -> None:
+    asked = {"steps": 12_000, "evaluations": 40, "eval_episodes": 1, "settings": TINY}
+    (job,) = pipeline.start_training(session, ["dense"], [0], **asked)
+    folder = job.folder
+    wait_for(lambda: runs.checkpoint(folder) is not None or not jobs.read(folder).running)
+    os.kill(pid_of(folder), signal.SIGKILL)
+    wait_for(lambda: jobs.read(folder).state == "lost")
+    there = runs.checkpoint(folder)
+    assert there is not None, jobs.log(folder)
+    continuing.resume(session, 0)
+    wait_for(lambda: not jobs.read(folder).running, seconds=150.0)
+    assert jobs.read(folder).state == "success", jobs.log(folder)
+    rows, evaluations = runs.read_progress(folder), runs.read_evaluations(folder)
+    assert [row["resumed"] for row in rows if row["resumed"] is not None] == [there[1]]
+    assert f"resumed from the checkpoint after {there[1]:,} steps" in jobs.log(folder)
+    steps = [row["steps"] for row in rows]
+    assert steps == sorted(set(steps)) and steps[0] < there[1] < steps[-1]
+    assert len(evaluations) == 40 and evaluations[-1]["steps"] >= 12_000
+    assert rows[-1]["losses"]
+    with pytest.raises(BadInput, match="made its 12,000 steps"):
+        continuing.resume(session, 0)
+    longer = continuing.clone(session, 0, {"steps": 12_600}, go_on=True)
+    wait_for(lambda: not jobs.read(longer.folder).running)
+    assert jobs.read(longer.folder).state == "success", jobs.log(longer.folder)
+    assert runs.read_progress(longer.folder)[0]["steps"] > 12_000

@@ -92,12 +92,18 @@ class Payments(NamedTuple):
     completed: Mapping[int, list[str]]
     """By copy, the keys of the sub-tasks that this step completed in order, where there are any."""
 
+    components: NDArray[np.float64]
+    """What was paid for each sub-task, (N, K) in the order of `Payer.keys`; its rows add up to `rewards`."""
+
 
 class Payer(Protocol):
     """Pays N copies for what their frames show."""
 
     env_reward: bool
     """The environment's own reward is kept beside it."""
+
+    keys: tuple[str, ...]
+    """Of the sub-tasks that are paid for, K of them."""
 
     def begin(self, numbers: NDArray[np.intp]) -> None:
         """Episodes began in these."""

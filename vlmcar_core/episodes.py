@@ -1,6 +1,6 @@
 """What an episode of training came to, told at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -11,7 +11,8 @@ from vlmcar_core.copies import Payer, Simulation, Stepped
 
 
 class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
-    """Adds `info["episode_record"]` at an episode's end: success, env_return, learned_return, length, completed."""
+    """Adds `info["episode_record"]` at an episode's end: success, env_return, learned_return, length, paid (the
+    keys that were completed in their turn), components (key to what was paid for it)."""
 
     def __init__(self, env: gym.Env[Any, Any], succeeded: Callable[[NDArray[np.float64], bool], bool]) -> None:
         super().__init__(env)
@@ -19,19 +20,22 @@ class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
         self._rewards: list[float] = []
         self._learned = 0.0
         self._paid: list[str] = []
+        self._components: dict[str, float] = {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        self._rewards, self._learned, self._paid = [], 0.0, []
+        self._rewards, self._learned, self._paid, self._components = [], 0.0, [], {}
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        ours = info.get("vlmcar", {"reward": 0.0, "env_reward": float(reward), "now": []})
+        ours = info.get("vlmcar", {"reward": 0.0, "env_reward": float(reward), "now": [], "components": {}})
         self._rewards.append(ours["env_reward"])
         self._learned += ours["reward"]
         self._paid += ours["now"]
+        for key, amount in ours["components"].items():
+            self._components[key] = self._components.get(key, 0.0) + amount
         if terminated or truncated:
-            record = _record(self._rewards, self._learned, self._paid, terminated, self._succeeded)
+            record = _record(self._rewards, self._learned, self._paid, self._components, terminated, self._succeeded)
             info = {**info, "episode_record": record}
         return observation, reward, terminated, truncated, info
 
@@ -40,6 +44,7 @@ def _record(
     rewards: list[float],
     learned: float,
     paid: list[str],
+    components: Mapping[str, float],
     terminated: bool,
     succeeded: Callable[[NDArray[np.float64], bool], bool],
 ) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def _record(
         "learned_return": learned,
         "length": len(rewards),
         "paid": list(paid),
+        "components": {key: amount for key, amount in components.items() if amount},
     }
 
 
@@ -76,6 +82,8 @@ class EpisodeCopies:
         self._rewards = np.zeros((self.count, 64))
         """What the environment paid in this episode, (N, steps or more)."""
         self._paid: list[list[str]] = [[] for _ in range(self.count)]
+        self._keys = () if payer is None else payer.keys
+        self._components = np.zeros((self.count, len(self._keys)))
 
     def reset(self, seed: int | None = None) -> NDArray[Any]:
         self._simulation.reset(seed)
@@ -96,6 +104,7 @@ class EpisodeCopies:
         solved = {number: self._solved(number, True) for number in np.flatnonzero(terminated).tolist()}
         paid = payer.step(solved)
         self._learned += paid.rewards
+        self._components += paid.components
         for number, keys in paid.completed.items():
             self._paid[number] += keys
         return paid.rewards + rewards if payer.env_reward else paid.rewards
@@ -125,7 +134,7 @@ class EpisodeCopies:
 
     def _begin(self, numbers: NDArray[np.intp]) -> None:
         self._lengths[numbers] = 0
-        self._learned[numbers] = 0.0
+        self._learned[numbers] = self._components[numbers] = 0.0
         for number in numbers.tolist():
             self._paid[number] = []
         if self._payer is not None:
@@ -139,4 +148,8 @@ class EpisodeCopies:
 
     def _record(self, number: int, terminated: bool) -> dict[str, Any]:
         rewards = self._env_rewards(number).tolist()
-        return _record(rewards, float(self._learned[number]), self._paid[number], terminated, self._succeeded)
+        learned, components = (
+            float(self._learned[number]),
+            dict(zip(self._keys, self._components[number].tolist(), strict=True)),
+        )
+        return _record(rewards, learned, self._paid[number], components, terminated, self._succeeded)

@@ -208,7 +208,7 @@ def _unless_stopped(stopped: bool, ids: Sequence[str]) -> None:
 def _found(session: Session, seed: int, actions: Sequence[Any], kind: str, reason: str) -> str:
     """Keep what a search found, with the name of the search and the reason; its id."""
     episode = rollouts.record_actions(session.task, seed, actions, "adversarial")
-    return _kept(session, replace(episode, versions={**episode.versions, "search": kind, "reason": reason}))
+    return keep(session, replace(episode, versions={**episode.versions, "search": kind, "reason": reason}))
 
 
 def near_misses(session: Session, layouts: int = 2, progress: Progress = silent) -> list[str]:
@@ -224,10 +224,10 @@ def near_misses(session: Session, layouts: int = 2, progress: Progress = silent)
     ids, task = [], session.task
     for done in range(layouts):
         progress(done, layouts, f"layout {done + 1} of {layouts}")
-        ids += [_kept(session, trajectory) for trajectory in stage.near_misses(task, task.seed + done)]
+        ids += [keep(session, trajectory) for trajectory in stage.near_misses(task, task.seed + done)]
         if order.possible(task):
             progress(done, layouts, f"layout {done + 1} of {layouts}: what can be done out of order")
-            ids += [_kept(session, trajectory) for trajectory in order.out_of_order(task, task.seed + done)]
+            ids += [keep(session, trajectory) for trajectory in order.out_of_order(task, task.seed + done)]
     progress(layouts, layouts, f"{len(ids)} near misses")
     return ids
 
@@ -244,7 +244,7 @@ def hard_scenes(session: Session, layouts: int = 1, progress: Progress = silent)
     ids = []
     for done in range(layouts):
         progress(done, layouts, f"layout {done + 1} of {layouts}")
-        ids += [_kept(session, trajectory) for trajectory in stage.hard_scenes(session.task, session.task.seed + done)]
+        ids += [keep(session, trajectory) for trajectory in stage.hard_scenes(session.task, session.task.seed + done)]
     progress(layouts, layouts, f"{len(ids)} episodes beside a wrong object")
     return ids
 
@@ -254,8 +254,8 @@ def has_scenes(session: Session) -> bool:
     return session.task.family is not None and hasattr(plugins.load("envs", session.task.family), "scenes")
 
 
-def _kept(session: Session, trajectory: Trajectory) -> str:
-    """Its id; the same episode is not stored twice."""
+def keep(session: Session, trajectory: Trajectory) -> str:
+    """Store an episode that was made on purpose; its id. The same episode is not stored twice."""
     for info in session.trajectories().items:
         if (info.source, info.seed, info.steps) == (trajectory.source, trajectory.seed, trajectory.steps):
             there = _trajectory(session, info.id)

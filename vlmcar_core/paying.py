@@ -51,6 +51,7 @@ class CheckerPay:
         payment = payment or Payment()
         count = simulation.count
         checkers = tuple(step.checker for step in proposal.paid)
+        self.keys = tuple(checker.key for checker in checkers)
         self._copies = [Watching(checkers, judge, payment) for _ in range(count)]
         self._at_the_end = payment.way == "potential"
         self._always = payment.way in FARMED or any(checker.in_order for checker in checkers)
@@ -59,6 +60,8 @@ class CheckerPay:
         """What a frame pays follows from it, the first one, and whose turn it is."""
         self._idle = np.zeros(count)
         """What a step is paid in which nothing happens, (N,)."""
+        self._idle_parts = np.zeros((count, len(checkers)))
+        """The same for each sub-task, (N, K)."""
         self._looks = np.zeros(count, np.bool_)
         """The next frame matters, (N,)."""
         self._last = np.zeros((count, 2), np.uint64)
@@ -89,7 +92,7 @@ class CheckerPay:
         quiet = int(np.count_nonzero(looks)) - int(np.count_nonzero(loud))
         self._judge.asked += quiet
         self._judge.remembered += quiet
-        rewards = self._idle.copy()
+        rewards, components = self._idle.copy(), self._idle_parts.copy()
         completed: dict[int, list[str]] = {}
         numbers = np.flatnonzero(loud).tolist()
         if self._at_the_end:
@@ -103,12 +106,17 @@ class CheckerPay:
             look = watching.look(*shown[number], faults, answered=known) if looks[number] else None
             paid = watching.account.step(look, solved.get(number))
             rewards[number] = sum(paid.components.values())
+            components[number] = self._parts(paid.components)
             if paid.completed:
                 completed[number] = paid.completed
             elif self._by_turn and not faults:
                 self._known[self._slots(marks[number])] = marks[number]
             self._settle(number, faults)
-        return Payments(rewards, completed)
+        return Payments(rewards, completed, components)
+
+    def _parts(self, paid: Mapping[str, float]) -> list[float]:
+        """What was paid for each sub-task, in their order."""
+        return [paid.get(key, 0.0) for key in self.keys]
 
     def _news(self, keys: NDArray[np.uint64], marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which frames may bring something, (N,)."""
@@ -141,4 +149,5 @@ class CheckerPay:
         if self._by_turn and account.looks:
             self._first[number] = np.frombuffer(self._copies[number].first_key(account.completed)[:16], np.uint64)
         if not self._always:
-            self._idle[number] = sum(account.step(None).components.values())
+            idle = account.step(None).components
+            self._idle[number], self._idle_parts[number] = sum(idle.values()), self._parts(idle)

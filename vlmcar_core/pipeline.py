@@ -45,6 +45,9 @@ RANDOM_SEED_OFFSET = 1000
 
 DRIVER_CHARS_MAX = 60
 
+DEFAULT_SEEDS = 3
+"""Runs of each kind that are started together: one seed shows what may happen, not what does."""
+
 EXPERT_TRIES = 5
 """An expert may fail on a seed; so many seeds per wanted expert are tried."""
 

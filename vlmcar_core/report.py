@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vlmcar_core import chain, report_html, runs
+from vlmcar_core import chain, report_html, runs, seeds
 from vlmcar_core.escaping import for_plotly
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
@@ -107,83 +107,65 @@ def _progress_rows(proposal: Proposal, ids: Sequence[str], said: Mapping[str, Ma
     )
 
 
-def success_figure(curves: Curves) -> go.Figure:
+def success_figure(curves: Curves, raw: bool = False) -> go.Figure:
     """The environment's own success rate over the last 100 training episodes, by environment steps."""
-    figure = _curves(curves, "success_rate")
+    figure = _curves(curves, "success_rate", raw)
     figure.update_yaxes(title="success rate", range=[-0.02, 1.02], tickformat=".0%")
     return _plain(figure, 380, "Success, by the environment")
 
 
-def return_figure(curves: Curves) -> go.Figure:
+def return_figure(curves: Curves, raw: bool = False) -> go.Figure:
     """What the checkers paid per episode, over the last 100 training episodes, by environment steps."""
-    figure = _curves([(run, rows) for run, rows in curves if run.config.reward == "dense"], "learned_return")
+    figure = _curves([(run, rows) for run, rows in curves if run.config.reward == "dense"], "learned_return", raw)
     figure.update_yaxes(title="learned return an episode")
     if all(run.config.pay in ("once", "progress") and run.config.scale <= 1 for run, _ in curves):
         figure.update_yaxes(range=[-0.02, 1.02])
     return _plain(figure, 380, "Learned return, by the checkers")
 
 
-def _curves(curves: Curves, name: str) -> go.Figure:
-    """A thin line per run, and a thick one for the mean of runs that differ in nothing but their seed."""
+def _curves(curves: Curves, name: str, raw: bool) -> go.Figure:
+    """A line per experiment: of several seeds their interquartile mean in its 95 % band, and the seeds themselves as
+    thin lines, which a click on their names shows where `raw` is off."""
     figure = go.Figure()
-    groups: dict[tuple[Any, ...], list[tuple[list[float], list[float], Run]]] = {}
+    together: dict[tuple[Any, ...], list[tuple[list[float], list[float], Run]]] = {}
     for run, rows in sorted(curves, key=lambda pair: pair[0].config.reward):
         known = [row for row in rows if row.get(name) is not None]
         if known:
             line = ([row["steps"] for row in known], [row[name] for row in known], run)
-            groups.setdefault(experiment(run.config), []).append(line)
-    for lines in groups.values():
+            together.setdefault(seeds.experiment(run.config), []).append(line)
+    for lines in together.values():
         several, config = len(lines) > 1, lines[0][2].config
+        paid = seeds.paid_by(config)
         for x, y, run in lines:
-            label = for_plotly(f"{describe(config)}, run {run.number}, seed {run.config.seed}")
-            figure.add_trace(_line(x, y, label, paid_by(config), thin=several))
+            label = for_plotly(f"{seeds.describe(config)}, run {run.number}, seed {run.config.seed}")
+            line = _line(x, y, label, paid, thin=several)
+            figure.add_trace(line.update(visible="legendonly") if several and not raw else line)
         if several:
-            mean = _mean([(x, y) for x, y, _ in lines])
-            figure.add_trace(_line(*mean, for_plotly(f"{describe(config)}, mean of {len(lines)}"), paid_by(config)))
+            for trace in _band([(x, y) for x, y, _ in lines], f"{seeds.describe(config)}, IQM of {len(lines)}", paid):
+                figure.add_trace(trace)
     figure.update_xaxes(title="environment steps", rangemode="tozero")
     return figure
 
 
-def experiment(config: runs.RunConfig) -> tuple[Any, ...]:
-    """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
-    settings = tuple(sorted(config.settings.items()))
-    paid = (config.pay, config.scale, tuple(sorted(config.weights.items())), config.undo)
-    return (
-        config.reward,
-        config.proposal,
-        config.env_reward,
-        *paid,
-        config.trainer,
-        config.observation,
-        config.steps,
-        settings,
+def _band(lines: Sequence[tuple[Sequence[float], Sequence[float]]], name: str, paid: str) -> list[go.Scatter]:
+    """The interquartile mean of lines, and its interval behind it."""
+    grid, values = seeds.on_grid(lines)
+    if not len(grid):
+        return []
+    middle, low, high = seeds.band(values)
+    around = go.Scatter(
+        x=[*grid, *grid[::-1]],
+        y=[*high, *low[::-1]],
+        fill="toself",
+        fillcolor=COLOURS[paid],
+        opacity=0.18,
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=for_plotly(name),
     )
-
-
-def paid_by(config: runs.RunConfig) -> str:
-    """ "sparse", or how checkers pay."""
-    return config.pay if config.reward == "dense" else "sparse"
-
-
-def describe(config: runs.RunConfig) -> str:
-    """ "dense, proposal 2, checkers alone": what tells an experiment from the others."""
-    trainer = "" if config.trainer == runs.RunConfig.trainer else f", {config.trainer.upper()}"
-    trainer += f", sees {config.observation}" if config.observation else ""
-    if config.reward == "sparse":
-        return f"sparse{trainer}"
-    alone = "" if config.env_reward else ", checkers alone"
-    scale = "" if config.scale == runs.RunConfig.scale else f", {config.scale:g} an episode"
-    pay = "" if config.pay == runs.RunConfig.pay else f", {config.pay}"
-    weights = ", weighted" if config.weights else ""
-    undo = f", undoing costs {config.undo:g}" if config.undo else ""
-    return f"dense, proposal {config.proposal}{pay}{alone}{scale}{weights}{undo}{trainer}"
-
-
-def _mean(lines: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
-    """The mean where all lines are, by linear interpolation at the first one's steps."""
-    low, high = max(x[0] for x, _ in lines), min(x[-1] for x, _ in lines)
-    grid = [step for step in lines[0][0] if low <= step <= high]
-    return grid, np.mean([np.interp(grid, x, y) for x, y in lines], axis=0).tolist() if grid else []
+    line = _line(grid.tolist(), middle.tolist(), for_plotly(name), paid)
+    return [around, line.update(legendgroup=for_plotly(name))]
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str, paid: str, thin: bool = False) -> go.Scatter:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import plotly.graph_objects as go
 
-from vlmcar_core import chain, files, runs, verdicts
+from vlmcar_core import alarm, chain, files, runs, seeds, verdicts
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.escaping import for_html
 from vlmcar_core.runs import Run
@@ -217,9 +217,25 @@ def _training(trained: Sequence[Run], plots: Sequence[str]) -> str:
     )
     table = f"<tr><th>{'<th>'.join(names)}</tr>"
     return (
-        f"<h2>Training</h2>{''.join(plots)}<div class=scroll><table>{table}{rows}</table></div><p class=small>"
+        f"<h2>Training</h2>{''.join(plots)}{_experiments(trained)}"
+        f"<div class=scroll><table>{table}{rows}</table></div><p class=small>"
         "Success is the environment's own, on seeds that training does not use; steps to 80 % by those evaluations.</p>"
     )
+
+
+def _experiments(trained: Sequence[Run]) -> str:
+    """All seeds of each experiment together, and what the hack alarm says."""
+    rows = seeds.table(seeds.groups(trained))
+    if not rows:
+        return ""
+    head = f"<tr><th>{'<th>'.join(for_html(name) for name in rows[0])}</tr>"
+    body = "".join("<tr>" + "".join(f"<td>{for_html(text)}</td>" for text in row.values()) + "</tr>" for row in rows)
+    alarms = ""
+    for run in trained:
+        seen = alarm.look(run.config, runs.read_evaluations(run.folder))
+        if seen is not None and seen.level == "alarm":
+            alarms += f"<p class=doubt><b>Hack alarm, run {run.number}</b>: {for_html(seen.words)}.</p>"
+    return f"<div class=scroll><table>{head}{body}</table></div><p class=small>{for_html(seeds.TABLE_NOTE)}</p>{alarms}"
 
 
 def _run(run: Run) -> str:

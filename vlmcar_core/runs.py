@@ -4,16 +4,19 @@
     progress.jsonl      a row per stretch of training
     evaluation.jsonl    a row per evaluation under the environment's own success
     model.zip           the policy, replaced at every evaluation
+    checkpoint-N.zip    all that is needed to go on from step N; replaced at every evaluation
+    videos/, hacks/     evaluation episodes (see films.py)
+    tensorboard/        the same rows for TensorBoard, where it is installed; progress.csv, evaluation.csv at the end
 A run is a job, too: status.json and log.txt are `jobs`'.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vlmcar_core import files, jobs, strict
+from vlmcar_core import files, jobs, rows
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.jobs import Job
 from vlmcar_core.payments import Payment
@@ -25,7 +28,6 @@ STEPS_MAX = 1_000_000_000
 SCALE_MAX = 1000.0
 REWARDS = ("dense", "sparse")
 WHEN_DISABLED = ("go-on", "stop")
-ROWS_LIMIT_BYTES, ROWS_MAX = 64 * 1024 * 1024, 100_000
 LEARNED = 0.8
 """The success rate that counts as learned, in tables of steps."""
 
@@ -73,6 +75,12 @@ class RunConfig:
     observation: str | None = None
     """What the policy sees, one of the family's `VIEWS`; its usual one if None."""
 
+    video_every: int = 5
+    """The first and every so many-th evaluation, an episode is kept as a video; 0 for none."""
+
+    cloned_from: int | None = None
+    """The run whose settings these were, before some were changed."""
+
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise BadInput(f"a reward is one of {', '.join(REWARDS)}, not {self.reward!r}")
@@ -88,6 +96,8 @@ class RunConfig:
             ("seed", self.seed, 0, 2**31 - 1),
             ("number of evaluations", self.evaluations, 1, 1000),
             ("number of evaluation episodes", self.eval_episodes, 1, 1000),
+            ("number of evaluations from one video to the next", self.video_every, 0, 1000),
+            ("number of the run it was cloned from", self.cloned_from or 0, 0, 2**31 - 1),
         ):
             if not _whole(value) or not low <= value <= high:
                 raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value!r}")
@@ -155,73 +165,49 @@ def begin(folder: Path) -> None:
 
 def append(folder: Path, name: str, row: Mapping[str, Any]) -> None:
     """Add a row to progress.jsonl or evaluation.jsonl."""
-    files.append_row(folder / name, row, ROWS_LIMIT_BYTES)
+    files.append_row(folder / name, row, rows.LIMIT_BYTES)
 
 
 def read_progress(folder: Path) -> list[dict[str, Any]]:
-    """How training went, a row per stretch of it, over the last 100 training episodes.
-
-    steps; seconds since the start; episodes so far; success_rate in [0, 1], by the environment; learned_return,
-    what the checkers paid per episode (None in a sparse run); env_return, what the environment paid;
-    episode_length in steps; completions, key to the share of episodes that were paid for it; steps_per_second; faults,
-    key to what went wrong with a checker, if anything did.
-    Rates are None until 20 episodes have ended.
-    """
-    return _rows(folder / PROGRESS, Progressed)
+    """How training went, a row per stretch of it; `rows.Progressed` says what each holds."""
+    return rows.read(folder / PROGRESS, rows.Progressed)
 
 
 def read_evaluations(folder: Path) -> list[dict[str, Any]]:
-    """Evaluations: steps so far, episodes, successes by the environment, mean_length in steps."""
-    return _rows(folder / EVALUATION, Evaluated)
+    """Evaluations under the environment's own success; `rows.Evaluated` says what each holds."""
+    return rows.read(folder / EVALUATION, rows.Evaluated)
 
 
-@dataclass(frozen=True)
-class Progressed:
-    """What is looked at of a row of progress.jsonl; see `read_progress`."""
-
-    steps: int
-    episodes: int
-    seconds: float = 0.0
-    steps_per_second: float = 0.0
-    success_rate: float | None = None
-    learned_return: float | None = None
-    env_return: float | None = None
-    episode_length: float | None = None
-    completions: Mapping[str, float] = field(default_factory=dict)
-    faults: Mapping[str, str] = field(default_factory=dict)
+def checkpoint(folder: Path) -> tuple[Path, int] | None:
+    """The newest checkpoint of a run and its steps; None where there is none."""
+    found = files.listed(folder, CHECKPOINT)
+    if not found:
+        return None
+    newest = max(found, key=_steps_of)
+    return newest, _steps_of(newest)
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What is looked at of a row of evaluation.jsonl; see `read_evaluations`."""
+def keep_checkpoint(folder: Path, steps: int, write: Callable[[Path], None]) -> None:
+    """Write a checkpoint whole or not at all, in place of the one before.
 
-    steps: int
-    episodes: int
-    successes: int
-    mean_length: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.successes <= self.episodes:
-            raise ValueError(f"{self.successes} successes in {self.episodes} episodes are none")
-
-
-def _rows(path: Path, kind: type[Progressed] | type[Evaluated]) -> list[dict[str, Any]]:
-    """Every whole row, with what it does not tell filled in; one that is half written, as after a kill, or holds
-    something else, is left out."""
+    Args:
+        folder: the run's.
+        steps: environment steps so far.
+        write: writes it to a path.
+    """
+    part = folder / f".checkpoint-{steps}.part.zip"
     try:
-        lines = files.read_bytes(path, ROWS_LIMIT_BYTES).splitlines()
-    except FileNotFoundError:
-        return []
-    known = {one.name for one in fields(kind)}
-    found = []
-    for line in lines[-ROWS_MAX:]:
-        try:
-            row = strict.loads(line)
-            built = strict.build(kind, {name: row[name] for name in known & set(row)})
-        except (ValueError, TypeError):
-            continue
-        found.append({**row, **asdict(built)})
-    return found
+        write(part)
+        part.replace(folder / f"checkpoint-{steps:09d}.zip")
+    finally:
+        files.remove(part)
+    for older in files.listed(folder, CHECKPOINT):
+        if _steps_of(older) != steps:
+            files.remove(older)
+
+
+def _steps_of(path: Path) -> int:
+    return int(path.stem.partition("-")[2])
 
 
 def _whole(value: object) -> bool:
@@ -247,6 +233,11 @@ def summary(evaluations: Sequence[Mapping[str, Any]]) -> Summary:
     """Steps to 80 % success, and the final success."""
     if not evaluations:
         return Summary(None, None)
-    rates = [(int(row["steps"]), row["successes"] / max(1, row["episodes"])) for row in evaluations]
+    rates = success_rates(evaluations)
     learned = next((steps for steps, rate in rates if rate >= LEARNED), None)
     return Summary(learned, rates[-1][1], int(evaluations[-1]["episodes"]))
+
+
+def success_rates(evaluations: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """Steps and success rate of each evaluation."""
+    return [(int(row["steps"]), row["successes"] / max(1, row["episodes"])) for row in evaluations]

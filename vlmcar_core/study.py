@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vlmcar_core import plugins, runs
+from vlmcar_core import alarm, plugins, runs
 from vlmcar_core.payments import FARMED
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
@@ -25,6 +25,9 @@ class Paid(NamedTuple):
 
     learned_return: float | None
     """Mean of what the checkers paid an episode at the end of training; None where no run tells it yet."""
+
+    alarms: int
+    """Runs that raise the hack alarm (alarm.py)."""
 
     actions: dict[str, float]
     """Of the recorded episodes of their policies: action to its share, most frequent first; empty where none are
@@ -64,7 +67,9 @@ def _row(session: Session, pay: str, found: Sequence[Run]) -> Paid:
             if taken.ndim == 1 and taken.dtype.kind in "iu":
                 actions.update(name(session, int(action)) for action in taken)
     shares = {action: count / actions.total() for action, count in actions.most_common()}
-    return Paid(pay, len(found), solved, float(np.mean(returns)) if returns else None, shares)
+    looked = [alarm.look(run.config, runs.read_evaluations(run.folder)) for run in found]
+    alarms = sum(seen is not None and seen.level == "alarm" for seen in looked)
+    return Paid(pay, len(found), solved, float(np.mean(returns)) if returns else None, alarms, shares)
 
 
 def name(session: Session, action: int) -> str:

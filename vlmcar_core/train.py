@@ -1,9 +1,7 @@
 """Environment + reward + trainer → progress, evaluations under the environment's own success, a policy."""
 
 import dataclasses
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +14,7 @@ from vlmcar_core.copies import Copies, Simulation
 from vlmcar_core.envs import _views
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.errors import BadInput
+from vlmcar_core.logbook import HELD_OUT_SEED, Evaluation, Logbook
 from vlmcar_core.one_by_one import OneByOne
 from vlmcar_core.paying import CheckerPay
 from vlmcar_core.policies import Act, alone
@@ -25,27 +24,15 @@ from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
 from vlmcar_core.trainers import _defaults
-from vlmcar_core.training import Stretch, Training
+from vlmcar_core.training import Training
 from vlmcar_core.types import Progress, Proposal, Task
-
-WINDOW = 100
-"""Training episodes over which rates are taken."""
-
-ENOUGH = 20
-"""Fewer give no rate: the first episodes to end are the ones that succeeded early."""
-
-TELL_SECONDS = 1.0
-"""Progress is told at least so often within a stretch, so that a person who wants it to stop is heard soon."""
-
-HELD_OUT_SEED = 1_000_000
-"""Evaluations reset to seeds from here on, which training does not use; a small environment may have the same layout
-under both."""
 
 WATCH_SEED = 2_000_000
 
 
 def train(session: Session, folder: Path, config: RunConfig, progress: Progress) -> dict[str, Any]:
-    """Train one agent; writes rows and the policy into `folder` as it goes.
+    """Train one agent; writes rows and the policy into `folder` as it goes. Where the folder has a checkpoint, training
+    goes on from there.
 
     Raises:
         Cancelled: through `progress`; the policy so far is saved.
@@ -59,7 +46,9 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     proposal = session.proposal(config.proposal) if config.reward == "dense" else None
     checkers = [step.checker for step in proposal.paid] if proposal else []
     judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop")
-    log = _Log(folder, config, [checker.key for checker in checkers], family, task, progress, judge.faults)
+
+    def make_env(view: str) -> gym.Env[Any, Any]:
+        return _training_env(family, task, proposal, judge, config, view)
 
     def make_copies(count: int, view: str) -> Copies | None:
         if view != "policy":
@@ -67,9 +56,19 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
         simulation, log.how = simulated(family, task, count, _other_view(family, config))
         return EpisodeCopies(simulation, family.succeeded, _payer(simulation, proposal, judge, config))
 
+    def evaluated(act: Act, tick: Callable[[], None]) -> Evaluation:
+        usual = _other_view(family, config) is None and hasattr(family, "copies")
+        together = family.copies(task, config.eval_episodes) if usual else None
+        if together is None:
+            return evaluate([make_env("policy") for _ in range(config.eval_episodes)], act, tick)
+        payer = _payer(together, proposal, judge, config)
+        return evaluate_together(EpisodeCopies(together, family.succeeded, payer), act, tick)
+
+    there = runs.checkpoint(folder)
+    log = Logbook(folder, config, task, [checker.key for checker in checkers], judge, evaluated, progress)
     try:
         asked = Training(
-            make_env=lambda view: _training_env(family, task, proposal, judge, config, view),
+            make_env=make_env,
             steps=config.steps,
             seed=config.seed,
             settings=config.settings,
@@ -77,10 +76,12 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
             tick=log.tick,
             save_to=folder / runs.MODEL,
             make_copies=make_copies,
+            resume=there[0] if there else None,
         )
         plugins.load("trainers", config.trainer).learn(asked)
     finally:
         judge.close()
+        log.close()
     found = runs.summary(runs.read_evaluations(folder))
     share = judge.remembered / judge.asked if judge.asked else None
     return {
@@ -191,148 +192,47 @@ def _check_hindsight(family: ModuleType, config: RunConfig) -> None:
         )
 
 
-class _Log:
-    """Writes a row after each stretch of training, and evaluates when it is time."""
-
-    def __init__(
-        self,
-        folder: Path,
-        config: RunConfig,
-        keys: Sequence[str],
-        family: ModuleType,
-        task: Task,
-        progress: Progress,
-        faults: Mapping[str, str],
-    ) -> None:
-        self._folder, self._config, self._keys = folder, config, keys
-        self._family, self._task, self._progress, self._faults = family, task, progress, faults
-        self._recent: deque[dict[str, Any]] = deque(maxlen=WINDOW)
-        self._episodes = 0
-        self._evaluated = 0
-        self._said = "no episode has ended yet"
-        self.how = "one by one"
-        """How the copies of the environment are stepped."""
-        self._began = self._told = time.monotonic()
-
-    def tick(self, steps: int) -> None:
-        """Say how far it is, if that was not said lately."""
-        if steps < self._config.steps and time.monotonic() - self._told > TELL_SECONDS:
-            self._tell(steps)
-
-    def _tell(self, steps: int) -> None:
-        self._told = time.monotonic()
-        self._progress(steps, self._config.steps, f"{self._said}; copies {self.how}")
-
-    def after_stretch(self, stretch: Stretch) -> None:
-        steps = stretch.steps
-        self._recent.extend(stretch.records)
-        self._episodes += len(stretch.records)
-        row = self._row(steps)
-        runs.append(self._folder, runs.PROGRESS, row)
-        rate = row["success_rate"]
-        if rate is not None:
-            self._said = f"{rate:.0%} of the last {len(self._recent)} episodes solved"
-        self._tell(min(steps, self._config.steps))
-        due = min(self._config.evaluations, steps * self._config.evaluations // self._config.steps)
-        if due > self._evaluated:
-            self._evaluated = due
-            stretch.save()
-            last = self._config.steps - 1
-            found = evaluate(
-                self._family,
-                self._task,
-                stretch.act,
-                self._config.eval_episodes,
-                lambda: self.tick(min(steps, last)),
-                _other_view(self._family, self._config),
-            )
-            runs.append(self._folder, runs.EVALUATION, {"steps": steps, **found})
-
-    def _row(self, steps: int) -> dict[str, Any]:
-        seconds = time.monotonic() - self._began
-        dense = self._config.reward == "dense"
-        return {
-            "steps": steps,
-            "seconds": seconds,
-            "steps_per_second": steps / seconds,
-            "episodes": self._episodes,
-            "success_rate": self._mean("success"),
-            "env_return": self._mean("env_return"),
-            "learned_return": self._mean("learned_return") if dense else None,
-            "episode_length": self._mean("length"),
-            "completions": {key: self._share(key) for key in self._keys} if self._recent else {},
-            "faults": dict(self._faults),
-        }
-
-    def _mean(self, name: str) -> float | None:
-        enough = len(self._recent) >= ENOUGH
-        return float(np.mean([record[name] for record in self._recent])) if enough else None
-
-    def _share(self, key: str) -> float:
-        return float(np.mean([key in record["paid"] for record in self._recent]))
-
-
-def evaluate(
-    family: ModuleType,
-    task: Task,
-    act: Act,
-    episodes: int,
-    tick: Callable[[], None] = lambda: None,
-    view: View | None = None,
-) -> dict[str, Any]:
-    """Episodes on held-out seeds under the environment's own success; no checker is asked.
+def evaluate_together(copies: Copies, act: Act, tick: Callable[[], None] = lambda: None) -> Evaluation:
+    """The first episode of each copy, on held-out seeds, under the environment's own success, and what checkers pay.
 
     Args:
-        family: of the environment.
-        task: what is tried.
+        copies: closed afterwards. What one does after its first episode does not matter.
         act: the policy.
-        episodes: how many, side by side.
         tick: called after each step of all the copies; may raise to stop.
-        view: what the policy sees; the family's usual one if None.
-
-    Returns:
-        episodes, successes, and mean_length in steps.
     """
-    together = family.copies(task, episodes) if view is None and hasattr(family, "copies") else None
-    if together is not None:
-        records = _played_together(EpisodeCopies(together, family.succeeded), act, tick)
-    else:
-        records = _played_one_by_one(family, task, act, episodes, tick, view or family.policy_view)
-    successes = sum(bool(record["success"]) for record in records)
-    return {"episodes": episodes, "successes": successes, "mean_length": float(np.mean([r["length"] for r in records]))}
-
-
-def _played_together(copies: Copies, act: Act, tick: Callable[[], None]) -> list[dict[str, Any]]:
-    """The record of each copy's first episode. What a copy does after that does not matter."""
-    seen, records = copies.reset(HELD_OUT_SEED), []
+    seen = copies.reset(HELD_OUT_SEED)
+    records: dict[int, dict[str, Any]] = {}
+    taken: list[list[Any]] = [[] for _ in range(copies.count)]
     going, starts = np.arange(copies.count), np.ones(copies.count, bool)
     while len(going):
         tick()
-        step = copies.step(act(seen, starts))  # those that ended are asked, too: a memory keeps to its row
+        actions = act(seen, starts)  # those that ended are asked, too: a memory keeps to its row
+        for number in going.tolist():
+            taken[number].append(actions[number])
+        step = copies.step(actions)
         seen, starts = step.observations, np.zeros(copies.count, bool)
         over = [number for number in going.tolist() if number in step.infos]
-        records += [step.infos[number]["episode_record"] for number in over]
+        records |= {number: step.infos[number]["episode_record"] for number in over}
         going = np.setdiff1d(going, over)
     copies.close()
-    return records
+    return Evaluation.of([records[number] for number in range(copies.count)], taken)
 
 
-def _played_one_by_one(
-    family: ModuleType, task: Task, act: Act, episodes: int, tick: Callable[[], None], view: View
-) -> list[dict[str, Any]]:
-    envs = [EpisodeRecord(view(family.make(task)), family.succeeded) for _ in range(episodes)]
+def evaluate(envs: Sequence[gym.Env[Any, Any]], act: Act, tick: Callable[[], None] = lambda: None) -> Evaluation:
+    """The same where copies are stepped one by one, an episode in each, with `EpisodeRecord` around it."""
     seen = [env.reset(seed=HELD_OUT_SEED + number)[0] for number, env in enumerate(envs)]
-    records: list[dict[str, Any]] = []
-    going, starts = list(range(episodes)), np.ones(episodes, bool)
-    while going:
+    records: dict[int, dict[str, Any]] = {}
+    taken: list[list[Any]] = [[] for _ in envs]
+    starts = np.ones(len(envs), bool)
+    while len(records) < len(envs):
         tick()
         actions = act(np.stack(seen), starts)  # of those that ended, too: a memory keeps to its row
-        starts = np.zeros(episodes, bool)
-        for number in list(going):
+        starts = np.zeros(len(envs), bool)
+        for number in sorted(set(range(len(envs))) - set(records)):
+            taken[number].append(actions[number])
             seen[number], _, terminated, truncated, info = envs[number].step(actions[number])
             if terminated or truncated:
-                records.append(info["episode_record"])
-                going.remove(number)
+                records[number] = info["episode_record"]
     for env in envs:
         env.close()
-    return records
+    return Evaluation.of([records[number] for number in range(len(envs))], taken)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import streamlit as st
 
@@ -9,16 +10,24 @@ from vlmcar_core import recordings
 from vlmcar_core.pictures import Outline, drawn, outline
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
-from vlmcar_core.types import Checker
+from vlmcar_core.types import Checker, Frames
 
-__all__ = ["Outline", "drawn", "of_trajectory", "outline", "together"]
+__all__ = ["Outline", "drawn", "of_file", "of_trajectory", "outline", "together"]
 
 
 @st.cache_data(show_spinner="Asking what the code sees …", max_entries=64)
 def of_trajectory(folder: str, trajectory: str, _session: Session, source: str) -> dict[int, list[Outline]]:
     """What a checker's `identify_*` find in every distinct frame of a trajectory, by the frame's number."""
-    found = _session.trajectory(trajectory)
-    distinct, _ = recordings.distinct_frames(found.frames)
+    return _seen(recordings.distinct_frames(_session.trajectory(trajectory).frames).frames, source)
+
+
+@st.cache_data(show_spinner="Asking what the code sees …", max_entries=64)
+def of_file(path: str, stamp: int, source: str) -> dict[int, list[Outline]]:
+    """The same for a trajectory in a file, which has changed when its stamp has."""
+    return _seen(recordings.read_distinct(Path(path)).frames, source)
+
+
+def _seen(distinct: Frames, source: str) -> dict[int, list[Outline]]:
     checker = Checker("seen", source)
     with CheckerProcess([checker]) as process:
         return {

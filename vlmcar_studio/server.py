@@ -1,4 +1,4 @@
-"""How the app is started, and what is served besides Streamlit's pages: a route for frames, a socket to drive."""
+"""How the app is started, and what is served beside Streamlit's pages: frames, the charts' library, a socket to drive."""
 
 import gc
 import sys
@@ -9,12 +9,13 @@ from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from vlmcar_core import pipeline, recordings
+from vlmcar_core import films, pipeline, recordings
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.store import Session
+from vlmcar_studio import charts
 from vlmcar_studio.driving import drive
 from vlmcar_studio.guard import OnlyUs
 
@@ -56,6 +57,26 @@ def frame(request: Request) -> Response:
     return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=60"})
 
 
+def run_frame(request: Request) -> Response:
+    """One distinct frame of an episode that a training run has kept."""
+    asked = request.path_params
+    try:
+        session = Session.open(pipeline.default_root(), asked["session"])
+        folder = session.run_folder(_number(asked["run"]))
+        data = recordings.read_png(films.path(folder, asked["kind"], asked["id"]), _number(asked["number"]))
+    except (BadInput, DamagedFile) as error:
+        return PlainTextResponse(str(error), status_code=404)
+    except FileNotFoundError:
+        return PlainTextResponse("there is no such episode any more", status_code=404)
+    return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=60"})
+
+
+async def chart_library(_request: Request) -> Response:
+    """The library that draws charts; its address has its version."""
+    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return FileResponse(charts.LIBRARY, media_type="text/javascript", headers=headers)
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise BadInput(f"a frame has a whole number, not {text[:20]!r}")
@@ -71,6 +92,8 @@ ROUTES = [
     Route("/home", home, methods=["GET"]),
     WebSocketRoute("/vlmcar/drive/{session}", drive),
     Route("/vlmcar/frame/{session}/{trajectory}/{number}.png", frame, methods=["GET"]),
+    Route("/vlmcar/run-frame/{session}/{run}/{kind}/{id}/{number}.png", run_frame, methods=["GET"]),
+    Route(charts.ROUTE, chart_library, methods=["GET"]),
 ]
 
 MIDDLEWARE = [Middleware(OnlyUs)]

@@ -91,6 +91,7 @@ def test_from_nothing_to_a_trained_agent_and_a_report(
 
     page.get_by_role("link", name="Next: train").click()
     settle(page)
+    number(page, "Seeds", 1)
     number(page, "Steps a run", 1_000_000)
     page.get_by_role("button", name="Start training").click()
     wait(lambda: len(runs.runs(session).items) == 2, 60)

@@ -9,6 +9,7 @@ import click
 from vlmcar_core import jobs, payments, pipeline, runs
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.cli.hyperparameters import algorithm_options, with_file
+from vlmcar_core.cli.monitoring import show_alarms, show_groups
 from vlmcar_core.cli.queue import where_options
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
@@ -19,7 +20,9 @@ from vlmcar_core.store import Session
 @click.command()
 @session_argument
 @click.option("--reward", "rewards", type=click.Choice(["dense", "sparse"]), multiple=True, help="Both if not given.")
-@click.option("--seeds", default=1, show_default=True, help="Runs per reward, with seeds 0, 1, ...")
+@click.option(
+    "--seeds", default=pipeline.DEFAULT_SEEDS, show_default=True, help="Runs per reward, with seeds 0, 1, ..."
+)
 @click.option("--steps", default=runs.RunConfig.steps, show_default=True, help="Environment steps per run.")
 @click.option("--proposal", type=int, help="Whose checkers pay; the newest if not given.")
 @click.option("--env-reward/--no-env-reward", default=True, show_default=True, help="Keep the environment's own too.")
@@ -127,12 +130,12 @@ def train_elsewhere(session: Session, run: int) -> None:
 @click.command(name="runs")
 @session_argument
 def list_runs(session: Session) -> None:
-    """List the training runs with what they learned."""
+    """List the training runs with what they learned, and seeds of one experiment together."""
     show_runs(session)
 
 
 def show_runs(session: Session) -> None:
-    """A line per run: number, reward, seed, state, steps to 80 % success, final success."""
+    """A line per run: number, reward, seed, state, steps to 80 % success, final success; then a line per experiment."""
     echo(f"{'run':>4} {'reward':8} {'seed':>4} {'state':10} {'steps to 80 %':>14} {'final success':>14}")
     listing = runs.runs(session)
     for run in listing.items:
@@ -141,6 +144,8 @@ def show_runs(session: Session) -> None:
         final = f"{found.final_success:.0%}" if found.final_success is not None else "-"
         config = run.config
         echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")
+    show_groups(listing.items)
+    show_alarms(listing.items)
     for problem in listing.problems:
         echo(f"damaged: {problem}", err=True)
 

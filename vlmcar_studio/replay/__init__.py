@@ -41,6 +41,12 @@ class Track:
     """By checker key, what it should say about each of the T + 1 frames, wherever that is known from: done or not;
     None where nothing is known."""
 
+    path: Path | None = None
+    """Its file; None where it is one of the session's trajectories."""
+
+    frames: str = ""
+    """The address of its frames; empty where it is one of the session's trajectories."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -110,10 +116,10 @@ def _shown(value: float) -> float | None:
 
 
 def _track(session: Session, proposal: Proposal, track: Track) -> dict[str, Any]:
-    order = recordings.read_order(session.trajectory_path(track.trajectory))
+    order = recordings.read_order(track.path or session.trajectory_path(track.trajectory))
     return {
         "name": track.trajectory,
-        "frames": f"/vlmcar/frame/{session.name}/{track.trajectory}",
+        "frames": track.frames or f"/vlmcar/frame/{session.name}/{track.trajectory}",
         "order": order.tolist(),
         "lanes": _lanes(proposal, track),
         "overlays": {str(number): [outline.json() for outline in found] for number, found in track.overlays.items()},
