@@ -100,6 +100,7 @@ def test_a_clone_has_the_settings_of_its_run_but_for_what_is_changed(session: Se
         ({"steps": 0}, "number of steps"),
         ({"gamma": 7}, "gamma"),
         ({"trainer": "none"}, "'none'"),
+        ({"trainer": "sac"}, "trainer for this environment"),
         ({"settings": {}}, "'settings'"),
         ({"cloned_from": 9}, "'cloned_from'"),
     ],

@@ -95,6 +95,10 @@ def test_only_the_sparse_experiment_of_the_same_steps_and_settings_is_compared_w
     add(session, RunConfig("dense", 0, steps=9000), (1.0,))
     rows = seeds.table(seeds.groups(runs.runs(session).items))
     assert rows[-1]["P(learns better than sparse)"] == "-"
+    assert [row["Experiment"] for row in rows][1::2] == [
+        "dense, proposal 0, 3,000 steps",
+        "dense, proposal 0, 9,000 steps",
+    ]
 
 
 def test_where_nothing_was_evaluated_there_is_no_table(tmp_path: Path) -> None:

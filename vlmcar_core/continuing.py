@@ -69,6 +69,9 @@ def clone(session: Session, number: int, changes: Mapping[str, Any], go_on: bool
     """
     found = run(session, number)
     config = changed(found, changes)
+    fitting = pipeline.trainers(session)
+    if config.trainer not in fitting:
+        raise UnknownName.among("trainer for this environment", config.trainer, fitting)
     if config.reward == "dense":
         proposal = session.proposal(config.proposal)
         Payment(weights=config.weights).shares([step.key for step in proposal.paid])

@@ -170,12 +170,13 @@ def table(found: Sequence[Group]) -> list[dict[str, str]]:
     if not any(area is not None for group in found for area in group.area):
         return []
     rows = []
-    for group in found:
+    names = [describe(group.config) for group in found]
+    for group, name in zip(found, names, strict=True):
         sparse = sparse_of(group, found)
         better = improvement_over(group, sparse) if sparse is not None else None
         rows.append(
             {
-                "Experiment": describe(group.config),
+                "Experiment": name if names.count(name) == 1 else f"{name}, {group.config.steps:,} steps",
                 "Seeds": str(len(group.runs)),
                 "Steps to 80 %, median (range)": group.learned_words,
                 "Final success, IQM": "-" if group.final_success is None else group.final_success.percent,
