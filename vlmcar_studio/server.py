@@ -1,4 +1,4 @@
-"""How the app is started, and what is served beside Streamlit's pages: frames, the charts' library, a socket to drive."""
+"""How the app is started, and what is served beside its pages: frames, the charts' library, a socket to drive."""
 
 import gc
 import sys
