@@ -105,3 +105,15 @@ def test_where_nothing_was_evaluated_there_is_no_table(tmp_path: Path) -> None:
     made = Session.create(tmp_path, "new", Task("MiniGrid-Empty-5x5-v0", "minigrid"))
     add(made, RunConfig("sparse"), ())
     assert seeds.table(seeds.groups(runs.runs(made).items)) == []
+
+
+def test_a_run_that_is_under_way_is_not_held_against_one_that_has_ended(session: Session) -> None:
+    folder = session.new_run_folder()
+    runs.write_config(folder, RunConfig("dense", 0, seed=7, steps=3000))
+    runs.append(folder, runs.EVALUATION, {"steps": 1000, "episodes": 20, "successes": 0})
+    with jobs.running(folder, "train-run"):
+        during = seeds.table(seeds.groups(runs.runs(session).items))[1]
+    after = seeds.table(seeds.groups(runs.runs(session).items))[1]
+    assert (during["Seeds"], after["Seeds"]) == ("3 of 4", "4")
+    better = "P(learns better than sparse)"
+    assert during[better] == "1.00 (1.00 to 1.00)" and after[better].startswith("0.75")

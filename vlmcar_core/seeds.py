@@ -52,20 +52,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but their seed."""
+    """Runs that differ in nothing but their seed. What they came to is told of those that have ended: of two that are
+    under way the one that is further would look better."""
 
     config: RunConfig
     """Of the first of them."""
 
     runs: tuple[Run, ...]
     learned_after: tuple[int | None, ...]
-    """Of each run, steps at the first evaluation with at least 80 % success; None where it never came to that."""
+    """Of each run that has ended, steps at the first evaluation with at least 80 % success; None where there is none."""
 
     final: tuple[float | None, ...]
-    """Of each run, the success rate of its last evaluation."""
+    """Of each run that has ended, the success rate of its last evaluation."""
 
     area: tuple[float | None, ...]
-    """Of each run, the mean success rate over its evaluations: the normalised area under its learning curve."""
+    """Of each run that has ended, the mean success rate over its evaluations: the area under its learning curve."""
 
     @property
     def final_success(self) -> Estimate | None:
@@ -86,11 +87,13 @@ class Group:
         """ "46,080 (30,720 to never)": the median and the range of the steps to 80 % success."""
         middle = self.median_learned
         reached = [steps for steps in self.learned_after if steps is not None]
+        if not self.learned_after:
+            return "-"
         if not reached:
             return "never"
         latest = "never" if None in self.learned_after else f"{max(reached):,}"
         median_words = "never" if middle is None else f"{middle:,.0f}"
-        return median_words if len(self.runs) == 1 else f"{median_words} ({min(reached):,} to {latest})"
+        return median_words if len(self.learned_after) == 1 else f"{median_words} ({min(reached):,} to {latest})"
 
 
 def experiment(config: RunConfig) -> tuple[Any, ...]:
@@ -129,7 +132,8 @@ def groups(found: Sequence[Run]) -> list[Group]:
 
 
 def _group(members: Sequence[Run]) -> Group:
-    told = [runs.read_evaluations(run.folder) for run in members]
+    over = [run for run in members if not run.job.running]
+    told = [runs.read_evaluations(run.folder) for run in over]
     summaries = [runs.summary(evaluations) for evaluations in told]
     return Group(
         config=members[0].config,
@@ -177,13 +181,19 @@ def table(found: Sequence[Group]) -> list[dict[str, str]]:
         rows.append(
             {
                 "Experiment": name if names.count(name) == 1 else f"{name}, {group.config.steps:,} steps",
-                "Seeds": str(len(group.runs)),
+                "Seeds": _seeds(group),
                 "Steps to 80 %, median (range)": group.learned_words,
                 "Final success, IQM": "-" if group.final_success is None else group.final_success.percent,
                 "P(learns better than sparse)": "-" if better is None else better.digits,
             }
         )
     return rows
+
+
+def _seeds(group: Group) -> str:
+    """ "3", or "2 of 3" where some are under way."""
+    over, all_of_them = len(group.area), len(group.runs)
+    return str(over) if over == all_of_them else f"{over} of {all_of_them}"
 
 
 TABLE_NOTE = (
