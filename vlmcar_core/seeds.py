@@ -60,7 +60,7 @@ class Group:
 
     runs: tuple[Run, ...]
     learned_after: tuple[int | None, ...]
-    """Of each run that has ended, steps at the first evaluation with at least 80 % success; None where there is none."""
+    """Of each run that has ended, steps at its first evaluation with at least 80 % success; None where none has."""
 
     final: tuple[float | None, ...]
     """Of each run that has ended, the success rate of its last evaluation."""
