@@ -15,14 +15,13 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from vlmcar_core import jobs, payments, pipeline, runs, verdicts
+from vlmcar_core import jobs, payments, pipeline, runs, seeds, verdicts
 from vlmcar_core.files import write_text
 from vlmcar_core.store import Session
 
@@ -51,14 +50,6 @@ def prepared(root: Path, env_id: str) -> tuple[Session, str]:
     return session, f"Proposal by {proposal.author} ({titles}): {judged.judgement}; it {judged.reason}."
 
 
-def way(config: runs.RunConfig) -> str:
-    return config.reward if config.reward == "sparse" else config.pay
-
-
-def in_words(steps: int | float | None) -> str:
-    return f"{steps:,.0f}" if steps is not None and steps != float("inf") else "never"
-
-
 def row(run: runs.Run) -> str:
     """Of the table of all runs."""
     evaluations = runs.read_evaluations(run.folder)
@@ -73,20 +64,9 @@ def row(run: runs.Run) -> str:
     memory = f"{remembered:.1%}" if remembered is not None else "-"
     if run.job.state != "success":
         final += f" (stopped after {rows[-1]['steps']:,} steps)" if rows else " (not begun)"
-    learned = in_words(found.steps_to_learned)
-    cells = (way(run.config), run.config.seed, learned, final, mean, f"{minutes:.1f}", f"{speed:.0f}", memory)
+    learned = "never" if found.steps_to_learned is None else f"{found.steps_to_learned:,}"
+    cells = (seeds.paid_by(run.config), run.config.seed, learned, final, mean, f"{minutes:.1f}", f"{speed:.0f}", memory)
     return f"| {' | '.join(str(cell) for cell in cells)} |"
-
-
-def summary(name: str, found: Sequence[runs.Run]) -> str:
-    """Of the table of ways."""
-    each = [runs.summary(runs.read_evaluations(run.folder)) for run in found]
-    learned = sorted(float("inf") if one.steps_to_learned is None else one.steps_to_learned for one in each)
-    finals = [one.final_success or 0.0 for one in each]
-    reached = sum(steps != float("inf") for steps in learned)
-    steps = f"{in_words(statistics.median_high(learned))} ({in_words(learned[0])} to {in_words(learned[-1])})"
-    final = f"{statistics.mean(finals):.0%} ({min(finals):.0%} to {max(finals):.0%})"
-    return f"| {name} | {reached} of {len(found)} | {steps} | {final} |"
 
 
 def section(options: argparse.Namespace, verdict: str, found: Sequence[runs.Run]) -> str:
@@ -97,7 +77,7 @@ def section(options: argparse.Namespace, verdict: str, found: Sequence[runs.Run]
     asked += f" --pay {' '.join(options.pay)}" if options.pay else ""
     asked += f" --trainer {options.trainer}" if options.trainer else ""
     asked += f" --settings '{json.dumps(options.settings)}'" if options.settings else ""
-    ways = list(dict.fromkeys(way(run.config) for run in found))
+    together = seeds.table(seeds.groups(found))
     lines = [
         f"## {options.env}",
         "",
@@ -109,11 +89,11 @@ def section(options: argparse.Namespace, verdict: str, found: Sequence[runs.Run]
         f"one torch thread each. {verdict}",
         "",
         f"Success is the environment's own, in {config.eval_episodes} episodes on seeds that training does not use, "
-        f"{config.evaluations} times a run. Median, mean and range over the seeds.",
+        f"{config.evaluations} times a run. {seeds.TABLE_NOTE}",
         "",
-        "| paid | reached 80 % success | steps to 80 % success | final success |",
-        "|---|---|---|---|",
-        *(summary(name, [run for run in found if way(run.config) == name]) for name in ways),
+        f"| {' | '.join(together[0])} |",
+        f"|{'---|' * len(together[0])}",
+        *(f"| {' | '.join(line.values())} |" for line in together),
         "",
         "Every run:",
         "",
@@ -146,10 +126,10 @@ def main() -> None:
         usual = pipeline.default_pay(session)
         given = {"trainer": options.trainer} if options.trainer else {}
         asked = {"steps": options.steps, "scale": options.scale, "settings": options.settings, **given}
-        seeds = range(options.seeds)
-        started = pipeline.start_training(session, ["sparse"], seeds, **asked)
+        repeats = range(options.seeds)
+        started = pipeline.start_training(session, ["sparse"], repeats, **asked)
         for pay in options.pay or (["once", "potential"] if usual == "once" else [usual]):
-            started += pipeline.start_training(session, ["dense"], seeds, pay=pay, **asked)
+            started += pipeline.start_training(session, ["dense"], repeats, pay=pay, **asked)
         while any(jobs.read(job.folder).running for job in started):
             time.sleep(1.0)
         text = section(options, verdict, runs.runs(session).items)

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from tests.test_pages import opened, root, said
 from vlmcar_core import jobs, pipeline, runs
 from vlmcar_core.store import Session
+from vlmcar_core.trainers import _defaults
 
 __all__ = ["root"]
 
@@ -65,7 +66,7 @@ def test_a_file_sets_the_widgets_and_names_what_it_could_not(session: Session) -
     assert app.number_input(key="training-steps").value == 200_000
     assert "normalize" in said(app)
     config = started(app, session)
-    assert (config.settings, config.steps) == ({"gamma": 0.9, "ent_coef": 0.0}, 200_000)
+    assert (config.settings, config.steps) == ({**_defaults.MANY, "gamma": 0.9, "ent_coef": 0.0}, 200_000)
 
 
 def test_a_file_of_something_else_is_refused_and_changes_nothing(session: Session) -> None:
