@@ -1,13 +1,15 @@
 """Shared by all tests: small real values, made once."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from vlmcar_core.store import Session
@@ -16,9 +18,26 @@ from vlmcar_core.types import Checker, Frame, Proposal, Source, SubTask, Task, T
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 """No test, and no process that one starts, looks into the keyring of whoever runs it."""
 
-os.environ["VLMCAR_QUEUE"] = tempfile.mkdtemp(prefix="vlmcar-test-queue-")
-atexit.register(shutil.rmtree, os.environ["VLMCAR_QUEUE"], ignore_errors=True)
+QUEUE = tempfile.mkdtemp(prefix="vlmcar-test-queue-")
 """Nor into the person's queue."""
+
+
+def end_all(queue: str) -> None:
+    """End what serves a queue of the tests, and every run that it started and that is still under way."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            ours = process.pid != os.getpid() and process.environ().get("VLMCAR_QUEUE") == queue
+            if ours and any("vlmcar_core" in word for word in process.cmdline()):
+                process.kill()
+
+
+def _leave() -> None:
+    end_all(QUEUE)
+    shutil.rmtree(QUEUE, ignore_errors=True)
+
+
+os.environ["VLMCAR_QUEUE"] = QUEUE
+atexit.register(_leave)
 
 ALWAYS = "def check(initial, current):\n    return True\n"
 NEVER = "def check(initial, current):\n    return False\n"
@@ -66,9 +85,13 @@ def proposal(*subtasks: tuple[str, str], goal: str = NEVER) -> Proposal:
 
 
 @pytest.fixture(autouse=True)
-def _own_queue(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a queue of its own, so that no run of another takes its cores."""
-    monkeypatch.setenv("VLMCAR_QUEUE", tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp(), prefix="queue-"))
+def _own_queue(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has a queue of its own, so that no run of another takes its cores; none goes on after its test."""
+    queue = tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp(), prefix="queue-")
+    monkeypatch.setenv("VLMCAR_QUEUE", queue)
+    yield
+    if any(Path(queue).iterdir()):
+        end_all(queue)
 
 
 @pytest.fixture
