@@ -48,7 +48,7 @@ class Bounds:
     """What may be decoded."""
 
     formats: Collection[str]
-    """Of "PNG", "JPEG", "WEBP"."""
+    """Of "PNG", "JPEG", "WEBP"; of "GIF" for animations alone."""
 
     side_min: int
     side_max: int
@@ -78,6 +78,23 @@ def check(data: bytes, bounds: Bounds) -> None:
         pass
 
 
+def measured(data: bytes, bounds: Bounds, frames_max: int) -> tuple[int, int, int]:
+    """How many frames an animation has, their height and width, without decoding one. Raises `ValueError`."""
+    with _opened(data, bounds) as image:
+        count = int(getattr(image, "n_frames", 1))
+        if count > frames_max:
+            raise Refused(f"is an animation of {count:,} frames; at most {frames_max:,} are read")
+        return count, image.height, image.width
+
+
+def animation(data: bytes, bounds: Bounds, count: int) -> Iterator[Frame]:
+    """An animation's first `count` frames as they are shown, RGB uint8 (H, W, 3) each. Raises `ValueError`."""
+    with _opened(data, bounds) as image:
+        for number in range(count):
+            image.seek(number)
+            yield _rgb(image)
+
+
 @contextmanager
 def _opened(data: bytes, bounds: Bounds) -> Iterator[Image.Image]:
     try:
@@ -103,8 +120,9 @@ def _refuse(image: Image.Image, data: bytes, bounds: Bounds) -> None:
         raise Refused(f"is {width} × {height} pixels; one side may be {RATIO_MAX} times the other at most")
     if width * height > bounds.pixels_max:
         raise Refused(f"is {width} × {height} pixels; at most {bounds.pixels_max:,} in all are read")
-    # A photo of some telephones (MPO) carries a map of its depth or brightness as a second picture.
-    count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    # A photo of some telephones (MPO) carries a map of its depth or brightness as a second picture. Who allows GIF
+    # wants an animation.
+    count = 1 if image.format in ("MPO", "GIF") else getattr(image, "n_frames", 1)
     if count > 1:
         raise Refused(f"is an animation of {count} frames; choose a single picture")
     scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 1

@@ -1,5 +1,5 @@
-"""A folder is a registry: every file in `envs/`, `launchers/`, `proposers/`, `trainers/`, `vlms/` is one plugin, known
-by its name.
+"""A folder is a registry: every file in `envs/`, `launchers/`, `proposers/`, `readers/`, `trainers/`, `vlms/` is one
+plugin, known by its name.
 
 Listing imports nothing; a plugin (and torch, MiniGrid, … behind it) is imported when it is first loaded.
 """
@@ -12,7 +12,7 @@ from typing import Literal
 import vlmcar_core
 from vlmcar_core.errors import UnknownName
 
-Folder = Literal["envs", "launchers", "proposers", "trainers", "vlms"]
+Folder = Literal["envs", "launchers", "proposers", "readers", "trainers", "vlms"]
 
 
 def names(folder: Folder) -> list[str]:
