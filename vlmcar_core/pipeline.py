@@ -105,7 +105,10 @@ def find_task(env_id: str, seed: int = 0, settings: dict[str, Any] | None = None
         if task.env_id == env_id:
             if not task.works:
                 raise BadInput(f"{env_id} cannot be made here: {task.note}")
-            return Task(env_id, family, seed, settings or {})
+            found = Task(env_id, family, seed, settings or {})
+            module = plugins.load("envs", family)
+            placed: Task = module.placed(found) if hasattr(module, "placed") else found
+            return placed
     near = [task.env_id for _, task in env_tasks() if env_id.lower() in task.env_id.lower()]
     raise UnknownName.among("environment", env_id, near or [task.env_id for _, task in env_tasks()])
 
@@ -152,6 +155,11 @@ def create_from_frames(
     session.set_initial(first)
     session.set_goal(last, GoalOrigin("upload", name=names[1]))
     return session
+
+
+def create_empty(root: Path, name: str) -> Session:
+    """A session of frames only whose frames are to come with the first trajectory that it takes from a file."""
+    return Session.create(root, name, Task(env_id=None, family=None))
 
 
 def set_goal_from_upload(session: Session, data: bytes, name: str) -> None:

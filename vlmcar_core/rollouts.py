@@ -1,6 +1,6 @@
 """An environment and somebody who acts in it → a trajectory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from vlmcar_core import plugins
+from vlmcar_core.envs import word
 from vlmcar_core.errors import BadInput, NoExpert
 from vlmcar_core.types import Frame, Source, Task, Trajectory
 
@@ -51,8 +52,7 @@ class Recorder:
     @property
     def success(self) -> bool | None:
         """The environment's own word on the episode so far; None where it has none."""
-        found: bool | None = self._family.succeeded(np.array(self.rewards, np.float64), self.terminated)
-        return found
+        return word(self._family, self._env)(np.array(self.rewards, np.float64), self.terminated)
 
     def step(self, action: Any) -> Any:
         """One action from the state now; returns the observation."""
@@ -137,6 +137,50 @@ def record_actions(task: Task, seed: int, actions: Iterable[Any], source: Source
         env.close()
 
 
+def record_again(task: Task, seed: int, actions: Sequence[Any], source: Source) -> tuple[Trajectory, list[Any]]:
+    """These actions as `record_actions` does them, and the T + 1 observations of the environment itself on the way.
+
+    Raises:
+        BadInput: an action is none of the environment's.
+    """
+    family, env = _open(task)
+    noting = _Noting(env)
+    try:
+        noting.reset(seed=seed)
+        allowed = (_fitted(noting, action) for action in actions)
+        return _play(family, noting, task, seed, allowed, source), noting.seen
+    finally:
+        env.close()
+
+
+class _Noting(gym.Wrapper[Any, Any, Any, Any]):
+    """Keeps what is observed, in order."""
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.seen: list[Any] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.seen = [observation]
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.seen.append(observation)
+        return observation, reward, terminated, truncated, info
+
+
+def _fitted(env: gym.Env[Any, Any], action: Any) -> Any:
+    """A recorded action in the type that the environment takes. Raises `BadInput` where it takes none such."""
+    space = env.action_space
+    if isinstance(space, gym.spaces.Box):
+        action = np.asarray(action, space.dtype)
+    if not space.contains(action):
+        raise BadInput(f"a recorded action is {str(action)[:80]}, and the actions here are {space}")
+    return action
+
+
 def record_policy(task: Task, seed: int, act: Act, steps: int, see: View | None = None) -> Trajectory:
     """A policy for at most so many steps; `act` sees the observations of `see`, the family's usual view if None."""
     family, env = _open(task)
@@ -146,6 +190,15 @@ def record_policy(task: Task, seed: int, act: Act, steps: int, see: View | None 
         seen = [observation]
         actions = (_allowed(view, act(seen[-1])) for _ in range(steps))
         return _play(family, view, task, seed, actions, "policy", seen)
+    finally:
+        env.close()
+
+
+def action_space(task: Task) -> gym.Space[Any]:
+    """Of the environment itself."""
+    _, env = _open(task)
+    try:
+        return env.action_space
     finally:
         env.close()
 

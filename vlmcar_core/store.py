@@ -254,6 +254,10 @@ class Session:
     def set_initial(self, frame: Frame) -> None:
         files.write_bytes(self.inside(FRAMES) / "initial.png", files.png(frame))
 
+    def forget_initial(self) -> None:
+        """As before there was one."""
+        files.remove(self.inside(FRAMES) / "initial.png")
+
     def set_goal(self, frame: Frame, origin: GoalOrigin) -> None:
         files.write_bytes(self.inside(FRAMES) / "goal.png", files.png(frame))
         files.write_json(self.inside(FRAMES) / "goal.json", asdict(origin))

@@ -11,7 +11,7 @@ import numpy as np
 
 from vlmcar_core import plugins, rollouts, runs
 from vlmcar_core.copies import Copies, Simulation
-from vlmcar_core.envs import _views
+from vlmcar_core.envs import _views, solved
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.errors import BadInput
 from vlmcar_core.logbook import HELD_OUT_SEED, Evaluation, Logbook
@@ -51,8 +51,8 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
         return _training_env(family, task, proposal, judge, config, view)
 
     def make_copies(count: int, view: str) -> Copies | None:
-        if view != "policy":
-            return None
+        if view != "policy" or hasattr(family, "success_in"):
+            return None  # where success is told by each environment itself, each keeps its own record
         simulation, log.how = simulated(family, task, count, _other_view(family, config))
         return EpisodeCopies(simulation, family.succeeded, _payer(simulation, proposal, judge, config))
 
@@ -145,12 +145,13 @@ def _training_env(
     if view == "goal":
         _check_hindsight(family, config)
     env: gym.Env[Any, Any] = family.make(task)
+    succeeded = solved(family, env)
     if proposal is not None:
         payment = config.payment(_discount(config))
         key = getattr(family, "frame_key", None)
-        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, family.succeeded, key)
+        env = CheckerReward(env, proposal, judge, config.env_reward, family.scene, payment, succeeded, key)
     seen = family.goal_view(env) if view == "goal" else policy_view(family, env, config)
-    return EpisodeRecord(seen, family.succeeded)
+    return EpisodeRecord(seen, succeeded)
 
 
 def policy_view(family: ModuleType, env: gym.Env[Any, Any], config: RunConfig) -> gym.Env[Any, Any]:

@@ -62,10 +62,18 @@ class InOrder(click.Group):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A checkout of CLIPort to use its tasks; also VLMCAR_CLIPORT_ROOT.",
 )
+@click.option(
+    "--gym-module",
+    "gym_modules",
+    multiple=True,
+    help="A package that you trust, to use its Gymnasium environments and wrappers; also VLMCAR_GYM_MODULES (a,b).",
+)
 @click.version_option(package_name="vlmcar-studio", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(context: click.Context, root: Path, cliport_root: Path | None) -> None:
+def cli(context: click.Context, root: Path, cliport_root: Path | None, gym_modules: tuple[str, ...]) -> None:
     context.obj = root
+    if gym_modules:
+        os.environ["VLMCAR_GYM_MODULES"] = ",".join(gym_modules)  # for processes that are started, too
     if cliport_root is not None:
         os.environ["VLMCAR_CLIPORT_ROOT"] = str(cliport_root.resolve())  # for processes that are started, too
 

@@ -62,6 +62,29 @@ def envs(text: str, expert: bool) -> None:
         raise BadInput(f"no environment's id contains {text!r}; `vlmcar envs` lists them all")
 
 
+@click.command(name="check-env")
+@click.argument("env_id")
+@settings_option("Settings of the Gymnasium families, such as kwargs, success_by, success_key, success_return")
+def check_env(env_id: str, settings: dict[str, Any]) -> None:
+    """Say whether a registered Gymnasium id can be used, and what is missing; exit code 1 if something is.
+
+    It is made, reset, drawn and stepped. Of other packages than Gymnasium itself the module is named first:
+
+    \b
+      vlmcar check-env FrozenLake-v1 --settings '{"kwargs": "{\\"is_slippery\\": false}"}'
+      vlmcar --gym-module my_envs check-env My-v0 --settings '{"success_by": "info", "success_key": "is_success"}'
+    """
+    from vlmcar_core.envs import _gymnasium
+
+    found = _gymnasium.check(env_id, settings)
+    signs = {True: "ok      ", False: "missing ", None: "note    "}
+    for finding in found:
+        echo(f"{signs[finding.ok]} {finding.told}")
+    if any(finding.ok is False for finding in found):
+        raise BadInput(f"{env_id} cannot be used yet")
+    echo(f"next: vlmcar new NAME --env {env_id}")
+
+
 @click.command()
 @click.argument("name")
 @click.option("--env", "env_id", help="A registered environment id; see `vlmcar envs`.")
@@ -69,6 +92,7 @@ def envs(text: str, expert: bool) -> None:
 @settings_option("Keyword arguments of the environment")
 @click.option("--initial", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Picture: initial frame.")
 @click.option("--goal", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Picture: goal frame.")
+@click.option("--no-env", is_flag=True, help="Neither: an empty session, for `vlmcar import-trajectories`.")
 @click.option("--experts", default=Recording.experts, show_default=True, help="Expert episodes to record.")
 @click.option("--random", "randoms", default=Recording.randoms, show_default=True, help="Random episodes to record.")
 @click.option(
@@ -77,10 +101,14 @@ def envs(text: str, expert: bool) -> None:
 @click.option("--random-limit", default=Thresholds.random_limit, show_default=True, help="Share that may complete.")
 @click.pass_obj
 def new(root: Path, /, name: str, env_id: str | None, initial: Path | None, goal: Path | None, **options: Any) -> None:
-    """Create a session NAME: on an environment (--env), or from two pictures (--initial and --goal)."""
-    if env_id is None:
+    """Create a session NAME: on an environment (--env), from two pictures (--initial, --goal), or empty (--no-env)."""
+    if options["no_env"]:
+        if env_id is not None or initial is not None or goal is not None:
+            raise click.UsageError("--no-env stands alone; the frames come with the first imported trajectory")
+        session = pipeline.create_empty(root, name)
+    elif env_id is None:
         if initial is None or goal is None:
-            raise click.UsageError("give --env, or both --initial and --goal")
+            raise click.UsageError("give --env, both --initial and --goal, or --no-env")
         pictures = (read_picture(initial), read_picture(goal))
         session = pipeline.create_from_frames(root, name, *pictures, names=(initial.name, goal.name))
     else:
@@ -115,4 +143,4 @@ def goal(session: Session, image: Path | None, trajectory: str | None, frame: in
         echo(f"goal frame: {came}")
 
 
-COMMANDS = (new, list_sessions, envs, goal)
+COMMANDS = (new, list_sessions, envs, check_env, goal)

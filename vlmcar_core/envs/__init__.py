@@ -20,6 +20,14 @@ A family is a module with these functions (tests/test_envs_contract.py runs over
                                                   float32 Box; "image": RGB uint8 (H, W, 3), 36 pixels or more
     scene(env) -> Frame                           the full render: RGB uint8 (H, W, 3)
 
+and, where what success is depends on the task:
+
+    success_in(env) -> Word                       what `succeeded` is there; None is "not known"
+
+and, where two files share their ids and differ in their actions:
+
+    placed(task) -> Task                          the task in the family that takes its actions
+
 and, where its tasks are to reach a goal that can be changed in hindsight:
 
     goal_view(env) -> gym.Env                     the usual observation as a float32 Dict of observation,
@@ -61,12 +69,32 @@ Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoC
 Files that begin with an underscore are parts of families.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.types import Task
+
+Word = Callable[[NDArray[np.float64], bool], bool | None]
+"""From an episode's rewards, float64 (T,), and whether it terminated, to the environment's own word on success."""
+
+
+def word(family: ModuleType, env: gym.Env[Any, Any]) -> Word:
+    """Who tells whether an episode of this environment, which has just ended or been cut, was a success."""
+    bound: Word = family.success_in(env) if hasattr(family, "success_in") else family.succeeded
+    return bound
+
+
+def solved(family: ModuleType, env: gym.Env[Any, Any]) -> Callable[[NDArray[np.float64], bool], bool]:
+    """The same where there must be an answer: what is not known is no success."""
+    told = word(family, env)
+    return lambda rewards, terminated: bool(told(rewards, terminated))
 
 
 @dataclass(frozen=True)

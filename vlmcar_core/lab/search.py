@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core import plugins
+from vlmcar_core.envs import solved
 from vlmcar_core.episodes import EpisodeRecord
 from vlmcar_core.errors import BadInput, Cancelled
 from vlmcar_core.lab.reachable import WHOLE
@@ -295,7 +296,7 @@ class Player(gym.Wrapper[Any, Any, Any, Any]):
             known = step + EARLY <= len(self._actions) or terminated
             if known and (true_at is None or true_at > step + EARLY):
                 early[key] = step
-        success = bool(self._family.succeeded(np.array(self._rewards), terminated))
+        success = solved(self._family, self._made)(np.array(self._rewards), terminated)
         return Played(self._seed, tuple(self._actions), self._paid, success, self._whole, early)
 
 
@@ -402,7 +403,7 @@ def _ppo(
     def make_env(_view: str) -> gym.Env[Any, Any]:
         one = player(lambda played: hunted.add(played, counted=False))
         one.seeds = rest
-        return EpisodeRecord(family.policy_view(one), family.succeeded)
+        return EpisodeRecord(family.policy_view(one), solved(family, one))
 
     with tempfile.TemporaryDirectory(prefix="vlmcar-attack-") as folder:
         path = Path(folder) / "model.zip"
