@@ -79,7 +79,17 @@ class TrajectoryInfo:
     @property
     def origin(self) -> str:
         """What there is to say of how it came about, beside its source; a stranger's words. Empty where nothing is."""
-        told = {"search": "found by {}", "scene": "beside {}", "order": "{}", "run": "run {}", DRIVER: "driven by {}"}
+        told = {
+            "search": "found by {}",
+            "scene": "beside {}",
+            "order": "{}",
+            "run": "run {}",
+            DRIVER: "driven by {}",
+            "file": "from {}",
+            "lossy": "pixels changed by its format",
+            "resized": "resized",
+            "replayed": "replayed and held against its {}",
+        }
         return ", ".join(words.format(self.versions[name]) for name, words in told.items() if name in self.versions)
 
 
