@@ -9,6 +9,7 @@ header merely says. `numpy.load` is not used: it allocates first, and evaluates 
 
 import io
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -76,12 +77,26 @@ class Archive:
     def names(self) -> list[str]:
         return list(self._members)
 
+    def size(self, member: str) -> int:
+        """How many bytes a member is said to have, unpacked; never more are read of it."""
+        return self._members[member].file_size
+
+    def mode(self, member: str) -> int:
+        """What kind of file a member was, as `stat.S_IFMT` gives it; 0 where that is not told."""
+        return stat.S_IFMT(self._members[member].external_attr >> 16)
+
     def read(self, member: str, limit: int) -> bytes:
         """One member, unpacked.
 
         Raises:
             DamagedFile: there is none by this name, or it cannot be read within `limit` bytes.
         """
+        buffer = io.BytesIO()
+        self.copy(member, buffer, limit)
+        return buffer.getvalue()
+
+    def copy(self, member: str, target: IO[bytes], limit: int) -> None:
+        """Write one member, unpacked, a piece at a time; raises as `read` does, with a part of it written."""
         try:
             info = self._members[member]
             if info.flag_bits & ENCRYPTED or info.compress_type not in METHODS:
@@ -90,7 +105,8 @@ class Archive:
                 raise ValueError(f"it is larger than {limit / 2**20:.0f} MiB")
             with self._zip.open(info) as stream:
                 # The stream gives no more than `file_size` bytes, and of these no more than asked for at a time.
-                return b"".join(iter(lambda: stream.read(PIECE_BYTES), b""))
+                for piece in iter(lambda: stream.read(PIECE_BYTES), b""):
+                    target.write(piece)
         except KeyError as error:
             raise self._damaged(f"holds no {member}") from error
         except FAULTS as error:

@@ -249,16 +249,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: dict[str, Any], version: int = 1) -> None:
     """Write an object with its version; NaN and Infinity, which are not JSON, are refused."""
-    write_bytes(path, _json(value, version))
+    write_bytes(path, json_bytes(value, version))
 
 
 def add_json(path: Path, value: dict[str, Any], version: int = 1) -> None:
     """The same as a new file; raises `FileExistsError` where there is one by that name."""
-    add_bytes(path, _json(value, version))
+    add_bytes(path, json_bytes(value, version))
 
 
-def _json(value: dict[str, Any], version: int) -> bytes:
-    """Half a surrogate pair, as a model or a file's name may hold, is no text and becomes a question mark."""
+def json_bytes(value: dict[str, Any], version: int = 1) -> bytes:
+    """What `write_json` writes. Half a surrogate pair, as a model or a file's name may hold, is no text and becomes a
+    question mark."""
     text = json.dumps({"version": version, **value}, indent=1, allow_nan=False, ensure_ascii=False)
     return f"{text}\n".encode(errors="replace")
 
