@@ -5,7 +5,7 @@ import streamlit as st
 from vlmcar_core import escaping, pipeline
 from vlmcar_core.store import Session
 from vlmcar_core.types import EPISODES_MAX, RANDOM_STEPS_MAX, Count, Recording
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, taking, widgets
 
 ENDS = {(True, False): "ended", (False, True): "time limit", (False, False): "cut"}
 
@@ -70,8 +70,12 @@ def table(session: Session, busy: bool) -> None:
 session = current.session()
 st.title("Record")
 if session.task.env_id is None:
-    st.info("This session has two frames and no environment, so there is nothing to record.")
-    widgets.next_page("propose", "Next: propose sub-tasks and checkers")
+    st.write("No environment: trajectories come from files, such as a camera's.")
+    taking.section(session)
+    table(session, busy=False)
+    taking.out(session)
+    if session.initial is not None and session.goal is not None:
+        widgets.next_page("propose", "Next: propose sub-tasks and checkers")
     st.stop()
 st.write(f"Episodes of **{widgets.plain(str(session.task.env_id))}**: an expert's, from a planner, and random ones.")
 job = pipeline.current_job(session, "record")
@@ -81,5 +85,7 @@ if job is not None and job.state == "success" and job.result.get("note"):
     st.warning(f"Fewer experts than asked for: {widgets.plain(str(job.result['note']))}")
 table(session, busy=job is not None and job.running)
 widgets.next_page("drive", "Or drive it yourself", icon=":material/sports_esports:")
+taking.section(session)
+taking.out(session)
 if session.goal is not None:
     widgets.next_page("propose", "Next: propose sub-tasks and checkers")

@@ -9,7 +9,10 @@ from vlmcar_core.envs import EnvTask, Setting
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame, Recording, Task, slug
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, packed, widgets
+
+COLUMN_PIXELS = 300
+"""A larger frame is made as wide as its column."""
 
 PICTURES = ["png", "jpg", "jpeg", "webp"]
 
@@ -100,7 +103,8 @@ def from_environment() -> None:
         except BadInput as error:
             widgets.failed(error)
         else:
-            widgets.show_frame(frame, f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels", 420)
+            caption = f"Initial frame, {frame.shape[1]} × {frame.shape[0]} pixels"
+            widgets.show_frame(frame, caption, 420, stretch=frame.shape[1] > COLUMN_PIXELS)
 
 
 def missing(suite: str) -> None:
@@ -138,9 +142,22 @@ def from_pictures() -> None:
             opened(name)
 
 
+def from_recordings() -> None:
+    st.write("A camera's recordings and no environment: an empty session; its frames come with the first trajectory.")
+    name = st.text_input("Name", value="recordings", max_chars=64, key="empty-name")
+    if st.button("Make session", type="primary", icon=":material/add:", key="empty-make"):
+        try:
+            pipeline.create_empty(pipeline.default_root(), name)
+        except BadInput as error:
+            widgets.failed(error)
+        else:
+            opened(name)
+
+
 def goal_of(session: Session) -> None:
     """Other ways to a goal frame than the expert's last."""
-    choices = ["A recorded frame", "A picture"] if session.task.env_id else ["A picture"]
+    recorded = session.task.env_id or session.trajectory_count
+    choices = ["A recorded frame", "A picture"] if recorded else ["A picture"]
     how = st.segmented_control("Goal frame from", choices, default=choices[0], key="goal-how")
     if how == "A picture":
         picture = st.file_uploader("Picture", PICTURES, key="new-goal")
@@ -196,8 +213,11 @@ def show(session: Session) -> None:
         came_from(session)
     with st.expander("Change the goal frame"):
         goal_of(session)
-    if task.env_id:
-        widgets.next_page("record", "Next: record trajectories")
+    packed.download(session)
+    if task.env_id or session.goal is None:
+        widgets.next_page(
+            "record", "Next: record trajectories" if task.env_id else "Next: take trajectories from files"
+        )
     else:
         widgets.next_page("propose", "Next: propose sub-tasks and checkers")
 
@@ -207,8 +227,13 @@ if found is not None:
     show(found)
     st.divider()
 st.header("New session") if found is not None else st.title("New session")
-environment, pictures = st.tabs(["From an environment", "From two pictures"])
+ways = ["From an environment", "From two pictures", "From recordings", "From a packed session"]
+environment, pictures, recordings, file = st.tabs(ways)
 with environment:
     from_environment()
 with pictures:
     from_pictures()
+with recordings:
+    from_recordings()
+with file:
+    packed.upload(opened)

@@ -118,6 +118,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min" if whole < 5400 else f"{whole / 3600:.1f} h"
 
 
+def size(count: int) -> str:
+    """So many bytes, for people."""
+    return f"{count / 1024:.0f} KiB" if count < 2**20 else f"{count / 2**20:.1f} MiB"
+
+
 def watch_job(session: Session, stage: str) -> Job | None:
     """The newest job of a stage: progress and a stop button while it runs, else how it ended."""
     job = pipeline.current_job(session, stage)
