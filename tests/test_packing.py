@@ -4,6 +4,7 @@ import io
 import json
 import stat
 import subprocess
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,30 @@ def test_a_file_is_written_whole_and_never_over_another(make_session: MakeSessio
     with pytest.raises(BadInput, match="no folder"):
         packing.pack_to(session, tmp_path / "nowhere" / "red.zip")
     assert sorted(found.name for found in tmp_path.iterdir()) == ["red", "red.zip"]
+
+
+def test_a_session_is_packed_while_a_run_writes_on(make_session: MakeSession, tmp_path: Path) -> None:
+    session = make_session()
+    rows = session.folder / "runs" / "000" / "progress.jsonl"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("{}\n")
+    enough = threading.Event()
+
+    def write_on() -> None:
+        with rows.open("a") as file:
+            while not enough.wait(0.001):
+                file.write('{"steps": 1}\n')
+                file.flush()
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    try:
+        for number in range(5):
+            again = packing.unpack(tmp_path / "elsewhere", packing.pack(session), f"red-{number}")
+            assert (again.folder / "runs" / "000" / "progress.jsonl").stat().st_size >= 3
+    finally:
+        enough.set()
+        writer.join()
 
 
 def test_links_and_what_no_session_holds_are_not_packed(make_session: MakeSession, tmp_path: Path) -> None:

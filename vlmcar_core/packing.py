@@ -23,7 +23,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from vlmcar_core import files, strict
 from vlmcar_core.archives import Archive
@@ -38,6 +38,7 @@ FILE_LIMIT_BYTES = 8 * 1024**3
 
 MEMBER_LIMIT_BYTES = 2 * 1024**3
 MEMBERS_MAX = 50_000
+PIECE_BYTES = 1024 * 1024
 DATE = (1980, 1, 1, 0, 0, 0)
 MODE = 0o644
 
@@ -106,16 +107,26 @@ def _write(session: Session, file: BinaryIO) -> int:
             f"{FILE_LIMIT_BYTES // 2**30} GiB are packed"
         )
     program = importlib.metadata.version("vlmcar-studio")
-    about = {"name": session.name, "program": program, "members": len(paths), "size": size}
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(_entry(ABOUT), files.json_bytes(about, VERSION))
         for name in paths:
             with (
                 files.opened(session.folder / name, MEMBER_LIMIT_BYTES) as source,
                 archive.open(_entry(f"{INSIDE}/{name}"), "w") as target,
             ):
-                shutil.copyfileobj(source, target)
+                _copy(source, target)
+        # A run may have written on since the files were counted: what counts is what was packed.
+        packed = sum(entry.file_size for entry in archive.infolist())
+        about = {"name": session.name, "program": program, "members": len(paths), "size": packed}
+        archive.writestr(_entry(ABOUT), files.json_bytes(about, VERSION))
     return len(paths)
+
+
+def _copy(source: BinaryIO, target: IO[bytes]) -> None:
+    """What a file holds now; what is added to it meanwhile is not waited for."""
+    left = os.fstat(source.fileno()).st_size
+    while piece := source.read(min(left, PIECE_BYTES)):
+        target.write(piece)
+        left -= len(piece)
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
