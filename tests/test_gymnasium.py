@@ -10,7 +10,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from vlmcar_core import intake, pipeline, plugins, runs, verdicts
-from vlmcar_core.envs import _gymnasium, word
+from vlmcar_core.envs import _gymnasium, solved, word
+from vlmcar_core.episodes import EpisodeRecord
 from vlmcar_core.errors import BadInput, NoExpert, NothingToPropose, UnknownName
 from vlmcar_core.meaning import Meaning
 from vlmcar_core.rollouts import record_actions, record_random
@@ -197,8 +198,10 @@ def test_an_evaluation_counts_what_info_tells(named: None) -> None:
     def act(seen: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
         return np.where(seen[:, 0] < 4, 1, 2)
 
-    found = evaluate(DISCRETE, Task("Square-v0", "gymnasium_discrete", 0, SUCCESS), act, 3)
-    assert found["successes"] == 3
+    task = Task("Square-v0", "gymnasium_discrete", 0, SUCCESS)
+    made = [DISCRETE.make(task) for _ in range(3)]
+    found = evaluate([EpisodeRecord(DISCRETE.policy_view(env), solved(DISCRETE, env)) for env in made], act)
+    assert found.solved == (True, True, True)
 
 
 # The check
