@@ -35,9 +35,10 @@ from vlmcar_core.types import (
     Thresholds,
     Trajectory,
 )
-from vlmcar_core.verdicts import Verification
+from vlmcar_core.verdicts import Verification, judge_whole
 
 if TYPE_CHECKING:
+    from vlmcar_core.export import Bundle
     from vlmcar_core.hyperparameters import Taken
 
 RANDOM_SEED_OFFSET = 1000
@@ -707,6 +708,31 @@ def report(session: Session) -> str:
     from vlmcar_core.report import html
 
     return html(session)
+
+
+BUNDLE_MEBIBYTES = 8.0
+"""Of all recorded frames in a bundle, as PNG."""
+
+
+def export(session: Session, number: int | None = None, mebibytes: float = BUNDLE_MEBIBYTES) -> "Bundle":
+    """A verified proposal as a bundle that runs without the studio; see `export`.
+
+    Raises:
+        BadInput: it is not verified, or holds a program in the released style.
+    """
+    from vlmcar_core.export import bundle
+
+    return bundle(session, number, mebibytes)
+
+
+def judged(session: Session, number: int | None = None) -> str:
+    """The whole proposal's judgement and its reason, in a line."""
+    proposal = session.proposal(number)
+    verification = session.verification(proposal.number or 0)
+    if verification is None:
+        return "not verified yet"
+    found = judge_whole(verification)
+    return f"{found.judgement}: {found.reason}"
 
 
 def launch(

@@ -20,6 +20,7 @@ from vlmcar_core.cli import (
     propose,
     queue,
     record,
+    share,
     task,
     training,
     trajectories,
@@ -49,6 +50,7 @@ for commands in (
     queue.COMMANDS,
     view.COMMANDS,
     packing.COMMANDS,
+    share.COMMANDS,
     vlm.COMMANDS,
     doctor.COMMANDS,
 ):

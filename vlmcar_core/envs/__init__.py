@@ -65,6 +65,11 @@ and, where an episode asks for something in words:
 
     instruction(env) -> str                       what it asks for, since the last reset
 
+and, where its frames can be drawn with public packages alone:
+
+    standalone(task) -> (str, list[str]) | None   a module's source with ENV_ID, make() and scene(env), which draws as
+                                                  `scene` does, and the distributions that it needs
+
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.
 """

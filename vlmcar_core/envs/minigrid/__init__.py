@@ -256,6 +256,39 @@ def copies(task: Task, count: int) -> Simulation | None:
     return arrays.Arrays([env, *(make(task) for _ in range(count - 1))], rule)
 
 
+STANDALONE = '''"""The environment in which the checkers were verified, of public packages alone."""
+
+from typing import Any
+
+import gymnasium as gym
+import minigrid  # noqa: F401 (registers the ids)
+import numpy as np
+
+ENV_ID = {env_id!r}
+SETTINGS = {settings!r}
+
+
+def make() -> gym.Env:
+    """The environment, drawing full frames."""
+    return gym.make(ENV_ID, render_mode="rgb_array", **SETTINGS)
+
+
+def scene(env: gym.Env) -> Any:
+    """The full frame that checkers look at, RGB uint8 (H, W, 3)."""
+    return np.asarray(env.render(), np.uint8)
+'''
+
+
+def standalone(task: Task) -> tuple[str, list[str]] | None:
+    """The same frames from minigrid itself; None where the studio has put one more object into the layout."""
+    wanted = chosen(task.settings, SETTINGS)
+    if wanted.pop("extra"):
+        return None
+    if not wanted["max_steps"]:
+        del wanted["max_steps"]
+    return STANDALONE.format(env_id=task.env_id, settings=wanted), [f"minigrid  # made with {version('minigrid')}"]
+
+
 def _grid(env: gym.Env[Any, Any]) -> MiniGridEnv:
     inner = env.unwrapped
     if not isinstance(inner, MiniGridEnv):

@@ -1,0 +1,47 @@
+"""What leaves the studio: a bundle of a proposal, the session's figures."""
+
+from pathlib import Path
+
+import click
+
+from vlmcar_core import pipeline
+from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.store import Session
+
+WHERE = click.Path(path_type=Path)
+
+
+@click.command()
+@session_argument
+@click.option("--proposal", "number", type=int, help="Which; the newest if not given.")
+@click.option("--to", type=WHERE, required=True, help="A new folder, or a new zip file where it ends in .zip.")
+@click.option(
+    "--frames-mib", default=pipeline.BUNDLE_MEBIBYTES, show_default=True, help="Room for recorded frames, in MiB."
+)
+def export(session: Session, number: int | None, to: Path, frames_mib: float) -> None:
+    """Write a verified proposal as a bundle that runs without the studio.
+
+    A reward of its checkers (reward.py), wrappers for Gymnasium and for Stable-Baselines3's vectorised environments, a
+    card, a manifest, and tests of the decisive recorded frames. Nothing contains the checkers in it: they run in the
+    process that imports them, with everything that its user may do.
+
+    \b
+      vlmcar export demo --to demo-reward
+      cd demo-reward
+      python -m pip install -r requirements.txt
+      python -m unittest discover tests
+      python demo.py
+    """
+    from vlmcar_core.export import WARNING, write
+
+    made = pipeline.export(session, number, frames_mib)
+    write(made, to)
+    size = sum(map(len, made.files.values())) / 2**20
+    echo(f"{to}: {len(made.files)} files, {size:.1f} MiB, {made.cases} decisive frames, {made.episodes} episodes")
+    echo(f"verification: {pipeline.judged(session, number)}")
+    for note in made.notes:
+        echo(f"note: {note}", err=True)
+    echo(WARNING, err=True)
+
+
+COMMANDS = (export,)

@@ -1,0 +1,60 @@
+"""Shows what is paid: in the environment itself where its package is installed, else in recorded frames.
+
+python demo.py
+"""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+from recorded import Recorded, frame, told
+from reward import Reward, succeeded
+from wrapper import CheckerReward
+
+
+def live(episode: dict[str, Any]) -> CheckerReward | None:
+    """The environment at the recorded episode's beginning; None where it cannot be had."""
+    if importlib.util.find_spec("environment") is None:
+        print("The frames were drawn by a camera of the studio's own, so recorded frames are shown; see card.md.")
+        return None
+    try:
+        import environment
+    except ImportError as error:
+        print(f"{error.name} is not installed, so recorded frames are shown; see requirements-demo.txt.")
+        return None
+    env = CheckerReward(environment.make(), Reward(), scene=environment.scene, succeeded=succeeded)
+    env.reset(seed=episode["seed"])
+    same = np.array_equal(environment.scene(env.env), frame(episode["frames"][episode["order"][0]]))
+    print(f"{environment.ENV_ID} draws the {'same first frame as' if same else 'another first frame than'} recorded.")
+    return env
+
+
+def play(env: CheckerReward, episode: dict[str, Any]) -> float:
+    """Play the recorded actions and print what is paid; returns the sum of what the checkers paid."""
+    env.reset(seed=episode["seed"])
+    paid = 0.0
+    for number, action in enumerate(episode["actions"], 1):
+        _, _, terminated, truncated, info = env.step(action)
+        step = info["vlmcar"]
+        paid += step["reward"]
+        for key, amount in step["components"].items():
+            print(f"  step {number:4}: {amount:+.3f} for {key}")
+        if terminated or truncated:
+            break
+    print(f"  {step['completed']} of {step['total']} sub-tasks done, {paid:.3f} paid by checkers")
+    return paid
+
+
+def main() -> None:
+    """Play every recorded episode."""
+    episodes = told()["episodes"]
+    if not episodes:
+        print("No episode was recorded with this bundle; `python -m unittest discover tests` asks about its frames.")
+    for episode in episodes:
+        print(f"{episode['name']} ({episode['source']}, {len(episode['order']) - 1} steps)")
+        env = live(episode) if episode["seed"] is not None else None
+        play(env or CheckerReward(Recorded(episode), Reward(), succeeded=succeeded), episode)
+
+
+if __name__ == "__main__":
+    main()
