@@ -117,7 +117,12 @@ def results(comparison: Comparison) -> None:
         (comparisons.label(item.model), item.whole, getattr(item, COSTS[name])) for item in totals
     ]
     unknown = [label for label, accepted, spent in points if spent is None and accepted.total]
-    st.plotly_chart(report.acceptance_figure(points, name), key="acceptance", alt="Acceptance against cost")
+    st.plotly_chart(
+        report.acceptance_figure(points, name),
+        key="acceptance",
+        alt="Acceptance against cost",
+        config=widgets.saving("acceptance"),
+    )
     if unknown:
         st.caption(f"Not drawn, for their cost is not known: {widgets.plain(', '.join(unknown))}.")
     with st.expander("Every cell"):

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from vlmcar_core import pipeline, report, runs, seeds, verdicts
+from vlmcar_core import report, runs, seeds, verdicts
 from vlmcar_core.escaping import one_line
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, take_away, widgets
 
 session = current.session()
 st.title(f"Report: {widgets.plain(session.name)}")
@@ -16,20 +16,11 @@ with middle:
 proposals = session.proposals()
 listing = runs.runs(session)
 widgets.problems([*proposals.problems, *session.trajectories().problems, *listing.problems])
-if st.button("Write the report file", type="primary", icon=":material/description:"):
-    with st.spinner("Writing the report …"):
-        st.session_state["report"] = (session.name, pipeline.report(session))
-written = st.session_state.get("report")
-if written is not None and written[0] == session.name:
-    st.download_button(
-        f"Download {widgets.plain(session.name)}.html ({len(written[1].encode()) / 2**20:.1f} MiB)",
-        written[1],
-        f"{session.name}.html",
-        "text/html",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    st.caption("One file; it needs no network and no server.")
+with st.container(border=True):
+    take_away.report_file(session)
+if proposals.items:
+    with st.container(border=True):
+        take_away.bundle(session, proposals.items[-1])
 st.subheader("Sub-tasks")
 if not proposals.items:
     st.info("Nothing is proposed yet.")
@@ -58,9 +49,21 @@ curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
 if not curves:
     st.info("Not trained yet.")
 else:
+    kind = st.segmented_control("The camera on a figure saves", ["svg", "png"], default="svg", required=True)
     left, right = st.columns(2)
-    left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")
-    right.plotly_chart(report.return_figure(curves), key="return", alt="Learned return by environment steps")
+    left.plotly_chart(
+        report.success_figure(curves),
+        key="success",
+        alt="Success rate by environment steps",
+        config=widgets.saving(f"{session.name}-success", kind),
+    )
+    right.plotly_chart(
+        report.return_figure(curves),
+        key="return",
+        alt="Learned return by environment steps",
+        config=widgets.saving(f"{session.name}-return", kind),
+    )
+    st.caption(f"All figures at once: `vlmcar figures {session.name} --to DIR`.")
     rows = seeds.table(seeds.groups(listing.items))
     if rows:
         st.dataframe([{name: one_line(text) for name, text in row.items()} for row in rows], hide_index=True)

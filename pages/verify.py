@@ -96,7 +96,12 @@ def firing(
     number = verification.number or 0
     figure = firing_figure(str(session.folder), number, digests, stamps, session, proposal, infos)
     chosen = st.plotly_chart(
-        figure, on_select="rerun", selection_mode="points", key="firing", alt="When checkers fired"
+        figure,
+        on_select="rerun",
+        selection_mode="points",
+        key="firing",
+        alt="When checkers fired",
+        config=widgets.saving("fires"),
     )
     points = chosen["selection"]["points"] if chosen else []
     place = (points[0].get("y"), points[0].get("x")) if points else None

@@ -1,14 +1,19 @@
 """The report as one file, and the figures."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.conftest import NEVER, proposal
+from tests.conftest import NEVER, RED_AT_LEAST, proposal, trajectory
 from tests.studio_sessions import framed, verified
 from vlmcar_core import jobs, pipeline, report, runs
+from vlmcar_core.errors import BadInput
+from vlmcar_core.marks import Mark
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
@@ -52,6 +57,7 @@ def test_the_file_holds_everything_and_asks_the_network_for_nothing(tmp_path: Pa
         assert step.checker.digest[:12] in page
     body = re.sub(r"<script.*?</script>", "", page, flags=re.S)
     assert "Final success, IQM" in body and "100% (100 to 100 %)" in body and "Hack alarm" not in body
+    assert "data-replay" in body
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", body)
     assert page.count("data:image/png;base64,") >= 3
     assert len(page) < 8_000_000
@@ -66,6 +72,43 @@ def test_a_hostile_session_cannot_put_markup_into_the_report(tmp_path: Path) -> 
     page = pipeline.report(session)
     assert "<script>alert" not in page and "<img src=x" not in page
     assert page.count("&lt;script&gt;alert(1)") >= 4
+
+
+def embedded(page: str) -> list[dict[str, Any]]:
+    """What the replay player of a report is given, by episode."""
+    found = re.findall(r'<script type="application/json" id="replay-\d+">(.*?)</script>', page, re.S)
+    return [json.loads(text) for text in found]
+
+
+def test_decisive_episodes_are_in_the_report_with_what_the_code_saw(tmp_path: Path) -> None:
+    session = verified(tmp_path)
+    session.add_mark(Mark("expert-000", 2, 3, "see-red", False, "Ada", "too early"))
+    episodes = embedded(pipeline.report(session))
+    assert [episode["id"] for episode in episodes] == ["expert-000", "expert-001", "random-000"]
+    track = episodes[0]["tracks"][0]
+    assert track["order"] == [0, 1, 2, 3, 4] and len(track["frames"]) == 5
+    lanes = {lane["title"]: lane for lane in track["lanes"]}
+    assert lanes["see red"]["values"] == [0.0, 0.0, 1.0, 1.0, 1.0] and lanes["see red"]["completed"] == 2
+    assert lanes["see red"]["expected"] == [None, None, False, False, None]
+    assert lanes["fails"]["faults"]["1"].startswith("ValueError: red is here")
+    assert [item["text"] for item in track["overlays"]["4"] if item["name"] == "red"] == ["mask of 9 pixels"]
+    assert any("it failed here" in item["reason"] for item in track["wrong"])
+
+
+def test_the_replay_is_bounded_and_can_be_left_out(tmp_path: Path) -> None:
+    session = framed(tmp_path)
+    chance = np.random.default_rng(0)
+    frames = chance.integers(0, 256, (5, 128, 128, 3), np.uint8)  # 50 kB a picture, not to be compressed
+    session.add_trajectory(replace(trajectory([0, 2, 4, 6, 9]), frames=frames))
+    session.add_proposal(proposal(("a", RED_AT_LEAST.format(pixels=4))))
+    pipeline.verify(session)
+    page = pipeline.report(session, 0.2)
+    (episode,) = embedded(page)
+    assert episode["tracks"][0]["order"] == [0, 1, 2, 3] and "the first 3" in page
+    assert len(episode["tracks"][0]["lanes"][0]["values"]) == 4
+    assert embedded(pipeline.report(session, 0)) == [] and "class Player" not in pipeline.report(session, 0)
+    with pytest.raises(BadInput, match="0 to 256 MiB"):
+        pipeline.report(session, -1)
 
 
 def test_a_bare_session_says_what_is_not_there_yet(tmp_path: Path) -> None:

@@ -703,11 +703,34 @@ def watch(session: Session, run: int, episodes: int = 3, progress: Progress = si
 # 7. Report, and background runs
 
 
-def report(session: Session) -> str:
-    """The session as one self-contained HTML page."""
+REPLAY_MEBIBYTES_MAX = 256.0
+REPLAY_MEBIBYTES = 8.0
+"""Room for the frames of the episodes that can be replayed in a report, as PNG."""
+
+
+def report(session: Session, mebibytes: float = REPLAY_MEBIBYTES, progress: Progress = silent) -> str:
+    """The session as one self-contained HTML page, with the replay player and decisive episodes in it.
+
+    Args:
+        session: which.
+        mebibytes: room for the episodes' frames; 0 leaves the player out.
+        progress: told while the checkers are asked, in the sandbox, what they see.
+
+    Raises:
+        BadInput: the room is less than nothing, or more than a page holds.
+    """
     from vlmcar_core.report import html
 
-    return html(session)
+    if not 0 <= mebibytes <= REPLAY_MEBIBYTES_MAX:
+        raise BadInput(f"the replay has room of 0 to {REPLAY_MEBIBYTES_MAX:g} MiB in a report, not {mebibytes:g}")
+    return html(session, mebibytes, progress)
+
+
+def figures(session: Session, folder: Path, formats: Sequence[str], progress: Progress = silent) -> list[Path]:
+    """Write a session's figures into a folder as SVG, PNG or both; returns their paths. See `figures`."""
+    from vlmcar_core import figures as stage
+
+    return stage.write(stage.of_session(session), folder, formats, progress)
 
 
 BUNDLE_MEBIBYTES = 8.0

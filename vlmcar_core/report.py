@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from vlmcar_core import chain, report_html, runs, seeds
+from vlmcar_core import chain, report_html, report_replay, runs, seeds
 from vlmcar_core.escaping import for_plotly
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
-from vlmcar_core.types import Answers, Count, Proposal
-from vlmcar_core.verdicts import interval
+from vlmcar_core.types import Answers, Count, Progress, Proposal
+from vlmcar_core.verdicts import Verification, interval
 from vlmcar_core.verify import first_fire
 
 COLOURS = {
@@ -37,14 +37,51 @@ Curves = Sequence[tuple[Run, Sequence[Mapping[str, Any]]]]
 """Runs with their rows of progress."""
 
 
-def html(session: Session) -> str:
-    """The session as one self-contained HTML page."""
+def html(session: Session, mebibytes: float, progress: Progress) -> str:
+    """The session as one self-contained HTML page.
+
+    Args:
+        session: which.
+        mebibytes: room for the frames of episodes that can be replayed in it; 0 leaves the player out.
+        progress: told while checkers are asked what they see.
+    """
     listing = runs.runs(session)
+    proposal = next(reversed(session.proposals().items), None)
+    verification = session.verification(proposal.number or 0) if proposal else None
     curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
     figures = [success_figure(curves), return_figure(curves)] if any(rows for _, rows in curves) else []
-    for figure in figures:
-        figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(128,128,128,0.08)", font_color="#888888")
-    return report_html.page(session, listing, figures)
+    fires = fired(session, proposal, verification) if proposal and verification else None
+    for figure in (*figures, *([fires] if fires else [])):
+        _on_any_ground(figure)
+    replay = (
+        report_replay.replay(session, proposal, verification, mebibytes, progress)
+        if proposal
+        else report_replay.Replay()
+    )
+    return report_html.page(session, listing, figures, fires, replay)
+
+
+def _on_any_ground(figure: go.Figure) -> None:
+    """Readable on white and on black."""
+    figure.update_layout(paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(128,128,128,0.08)", font_color="#888888")
+    lines = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
+    figure.update_xaxes(**lines)
+    figure.update_yaxes(**lines)
+
+
+def fired(session: Session, proposal: Proposal, verification: Verification) -> go.Figure | None:
+    """`firing_figure` of what was verified and is still known; None where that is nothing."""
+    infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
+    said = {
+        id: {
+            step.key: answers
+            for step in proposal.steps
+            if (answers := session.answers(step.checker.digest, id, info.steps + 1)) is not None
+        }
+        for id, info in infos.items()
+    }
+    known = {id: infos[id] for id in infos if len(said[id]) == len(proposal.steps)}
+    return firing_figure(proposal, known, said) if known else None
 
 
 def firing_figure(

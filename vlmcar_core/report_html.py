@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 import plotly.graph_objects as go
 
-from vlmcar_core import alarm, chain, files, runs, seeds, verdicts
+from vlmcar_core import alarm, chain, files, report_replay, runs, seeds, verdicts
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.escaping import for_html
+from vlmcar_core.report_replay import Replay
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Listing, Session
 from vlmcar_core.types import Count, Frame, Proposal
@@ -37,8 +38,22 @@ pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 4px; paddi
 """
 
 
-def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) -> str:
-    """The whole page."""
+def page(
+    session: Session,
+    trained: Listing[Run],
+    figures: Sequence[go.Figure],
+    fires: go.Figure | None = None,
+    replay: Replay = Replay(),
+) -> str:
+    """The whole page.
+
+    Args:
+        session: what it is about.
+        trained: its runs.
+        figures: of these runs.
+        fires: when each checker fired on each trajectory; None where that is not known.
+        replay: the episodes that can be replayed in it.
+    """
     listing = session.proposals()
     proposals = listing.items
     proposal = proposals[-1] if proposals else None
@@ -51,32 +66,44 @@ def page(session: Session, trained: Listing[Run], figures: Sequence[go.Figure]) 
     task = _task(session, damaged)
     strip = _strip(session, proposal, damaged) if proposal else ""
     verification = session.verification(proposal.number or 0) if proposal else None
-    plots = [
-        figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False)
-        for number, figure in enumerate(figures)
-    ]
+    plots = _plots([*([fires] if fires is not None else []), *figures])
+    timeline, curves = (plots[0], plots[1:]) if fires is not None else ("", plots)
     parts = [
         _damaged(damaged),
         task,
         _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
         _verdicts(proposal, verification) if proposal else "",
+        f"<h3>When each checker fires first</h3>{timeline}" if timeline else "",
         strip,
-        _training(trained.items, plots),
+        report_replay.section(replay),
+        _training(trained.items, curves),
         _history(proposals),
         _code(proposal) if proposal else "",
     ]
     title = f"{for_html(session.name)}: VLM-CaR report"
-    body = f"<h1>{title}</h1>{''.join(parts)}"
+    script = report_replay.script(replay)
+    live = f"<script>{script}</script>" if script else ""
+    body = f"<h1>{title}</h1>{''.join(parts)}{live}"
+    style = f"{STYLE}{report_replay.style(replay)}"
     head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy(plots)}">'
-        f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{STYLE}</style>'
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy([*plots, live])}">'
+        f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{style}</style>'
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
-def _policy(plots: Sequence[str]) -> str:
-    """What the page may do: show itself, and run the scripts of its own figures. It loads and sends nothing."""
-    scripts = [script for plot in plots for script in SCRIPT.findall(plot)]
+def _plots(figures: Sequence[go.Figure]) -> list[str]:
+    """Figures as HTML; the first one brings Plotly with it. Their button saves an SVG, twice as large as shown."""
+    config = {"toImageButtonOptions": {"format": "svg", "scale": 2}, "displaylogo": False}
+    return [
+        figure.to_html(full_html=False, include_plotlyjs="inline" if number == 0 else False, config=config)
+        for number, figure in enumerate(figures)
+    ]
+
+
+def _policy(parts: Sequence[str]) -> str:
+    """What the page may do: show itself, and run its own scripts. It loads and sends nothing."""
+    scripts = [script for part in parts for script in SCRIPT.findall(part)]
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return (

@@ -13,10 +13,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Server, settle
 from tests.conftest import trajectory
 from tests.studio_sessions import recorded, verified
-from vlmcar_core import marks
+from vlmcar_core import marks, player
 from vlmcar_core.marks import Mark
 from vlmcar_core.store import Session
-from vlmcar_studio import replay
 
 pytestmark = pytest.mark.browser
 
@@ -193,7 +192,7 @@ def test_the_pointer_tells_the_pixel_under_it_and_the_wheel_keeps_it_there(
 
 
 def test_hsv_in_the_browser_is_that_of_opencv(page: Page) -> None:
-    page.add_script_tag(content=(replay.FOLDER / "colour.js").read_text(encoding="utf-8"))
+    page.add_script_tag(content=(player.FOLDER / "colour.js").read_text(encoding="utf-8"))
     grid = np.stack(np.meshgrid(*[np.r_[0:256:5, 1, 127, 128, 254]] * 3), axis=-1).reshape(-1, 3).astype(np.uint8)
     told = page.evaluate("colours => colours.map(opencvHsv)", grid.tolist())
     assert np.array_equal(np.array(told), cv2.cvtColor(grid[None], cv2.COLOR_RGB2HSV)[0])

@@ -14,7 +14,7 @@ from tests import hostile
 from tests.browser.conftest import Server, serving, settle
 from tests.studio_sessions import verified
 from tests.test_pages import PAGES
-from vlmcar_core import report
+from vlmcar_core import pipeline
 from vlmcar_core.store import Session
 
 pytestmark = pytest.mark.browser
@@ -166,7 +166,7 @@ def test_a_report_of_a_hostile_session_runs_nothing_but_its_figures(
     stranger: Server, page: Page, seen: Seen, tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    path.write_text(report.html(Session.open(stranger.root, "trained")), encoding="utf-8")
+    path.write_text(pipeline.report(Session.open(stranger.root, "trained")), encoding="utf-8")
     page.goto(path.as_uri())
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     assert page.evaluate("window.violations") == [] and page.evaluate(READ_AS_MORE) == []

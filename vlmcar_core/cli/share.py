@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import pipeline
-from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.base import Bar, echo, session_argument
 from vlmcar_core.store import Session
 
 WHERE = click.Path(path_type=Path)
@@ -44,4 +44,24 @@ def export(session: Session, number: int | None, to: Path, frames_mib: float) ->
     echo(WARNING, err=True)
 
 
-COMMANDS = (export,)
+@click.command()
+@session_argument
+@click.option("--to", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder; made if needed.")
+@click.option(
+    "--format", "formats", type=click.Choice(["svg", "png"]), multiple=True, help="Both if not given; PNG is doubled."
+)
+def figures(session: Session, to: Path, formats: tuple[str, ...]) -> None:
+    """Write the session's figures for a paper: learning curves, when checkers fire, their rates with intervals.
+
+    Needs an installed Chromium or Chrome, and pip install "vlmcar-studio[figures]". Nothing is fetched.
+    """
+    bar = Bar("figures")
+    try:
+        written = pipeline.figures(session, to, formats or ("svg", "png"), bar)
+    finally:
+        bar.close()
+    for path in written:
+        echo(path)
+
+
+COMMANDS = (export, figures)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import files, jobs, pipeline
-from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.base import Bar, echo, session_argument
 from vlmcar_core.cli.propose import show_proposal
 from vlmcar_core.cli.record import show_verification
 from vlmcar_core.errors import BadInput, DamagedFile
@@ -46,12 +46,25 @@ def show(session: Session) -> None:
 @click.command()
 @session_argument
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where; <session>.html if not given.")
-def report(session: Session, out: Path | None) -> None:
-    """Write the session as one self-contained HTML file."""
+@click.option(
+    "--replay-mib",
+    default=pipeline.REPLAY_MEBIBYTES,
+    show_default=True,
+    help="Room for the frames of episodes that can be replayed, in MiB; 0 leaves the player out.",
+)
+def report(session: Session, out: Path | None, replay_mib: float) -> None:
+    """Write the session as one self-contained HTML file.
+
+    It needs no network and no server. Decisive episodes can be replayed in it, with what the checkers see drawn on
+    their frames; --replay-mib bounds how large they make it.
+    """
     path = out or Path(f"{session.name}.html")
     if not path.parent.is_dir():
         raise BadInput(f"there is no folder {str(path.parent)!r} to write the report to")
-    files.write_text(path, pipeline.report(session))
+    bar = Bar("report")
+    text = pipeline.report(session, replay_mib, bar)
+    bar.close()
+    files.write_text(path, text)
     echo(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

@@ -1,7 +1,7 @@
 """The replay player: one or two trajectories with their checkers' values and what the code sees, in step.
 
 A canvas component: frames come from `server.ROUTES` as they are needed, the drawing happens in the browser, and the
-chosen frame comes back a moment after the last move. Its code is a few small files, sent with the page as one.
+chosen frame comes back a moment after the last move. Its code is `vlmcar_core.player`, sent with the page as one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
-from vlmcar_core import chain, recordings
+from vlmcar_core import player, recordings
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Proposal
 from vlmcar_core.verdicts import Wrong
 from vlmcar_studio.overlay import Outline
 
-FOLDER = Path(__file__).parent
-SCRIPTS = ("frames.js", "colour.js", "picture.js", "lanes.js", "track.js", "player.js", "replay.js")
-"""In this order they are one module: each uses those before it."""
+ENTRY = Path(__file__).with_name("replay.js")
+"""What Streamlit calls; the rest is the core's."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,10 @@ class Place:
     """First and last frame that were marked in the player, both included."""
 
 
-def _part(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
-
-
 @st.cache_resource
 def _component() -> Any:
-    script = "\n".join(_part(name) for name in SCRIPTS)
-    return st.components.v2.component("vlmcar_replay", html=_part("replay.html"), css=_part("replay.css"), js=script)
+    script = f"{player.script()}\n{ENTRY.read_text(encoding='utf-8')}"
+    return st.components.v2.component("vlmcar_replay", html=player.html(), css=player.css(), js=script)
 
 
 def replay(
@@ -108,41 +102,11 @@ def _span(told: Any, last: int) -> tuple[int, int] | None:
     return first, max(first, end)
 
 
-def _shown(value: float) -> float | None:
-    """A value in few digits: None where the call failed, and never rounded up to done."""
-    if value != value:
-        return None
-    return 1.0 if value >= 1.0 else min(round(value, 3), 0.999)
-
-
 def _track(session: Session, proposal: Proposal, track: Track) -> dict[str, Any]:
     order = recordings.read_order(track.path or session.trajectory_path(track.trajectory))
     return {
         "name": track.trajectory,
         "frames": track.frames or f"/vlmcar/frame/{session.name}/{track.trajectory}",
         "order": order.tolist(),
-        "lanes": _lanes(proposal, track),
-        "overlays": {str(number): [outline.json() for outline in found] for number, found in track.overlays.items()},
-        "objects": sorted({outline.name for found in track.overlays.values() for outline in found}),
-        "wrong": [{"frame": item.frame, "reason": item.reason} for item in track.wrong],
+        **player.said(proposal, track.answers, track.overlays, track.wrong, track.expected),
     }
-
-
-def _lanes(proposal: Proposal, track: Track) -> list[dict[str, Any]]:
-    answers = track.answers
-    counted: dict[str, int | None] = {}
-    if all(step.key in answers for step in proposal.subtasks) and proposal.subtasks:
-        done = np.stack([answers[step.key].done for step in proposal.subtasks], axis=1)
-        frames = chain.completions(done)
-        counted = {step.key: frame for step, frame in zip(proposal.subtasks, frames, strict=True)}
-    return [
-        {
-            "title": (step.title if step is not proposal.goal else f"Goal: {step.title}").rstrip("."),
-            "values": [_shown(float(value)) for value in answers[step.key].values],
-            "faults": {str(frame): fault.message for frame, fault in answers[step.key].faults.items()},
-            "completed": counted.get(step.key),
-            "expected": list(track.expected.get(step.key, ())),
-        }
-        for step in proposal.steps
-        if step.key in answers
-    ]

@@ -20,11 +20,3 @@ export default function (component) {
     root.player = null;
   };
 }
-
-// Whether somebody asked for a place since the page was opened. A player of another trajectory is another component,
-// so the page remembers, and not the player.
-function asksToArrive(jump) {
-  const before = globalThis.vlmcarJump;
-  globalThis.vlmcarJump = jump;
-  return before !== undefined && jump > before;
-}

@@ -57,6 +57,7 @@ class Player {
     this.last = this.lastOf(data);
     this.slider.max = this.last;
     this.root.classList.toggle("two", data.tracks.length > 1);
+    this.root.classList.toggle("no-marks", data.marks === false); // where nobody would hear of them
     this.tracks.forEach((track, index) => track.update(data.tracks[index], this.last + 1));
     this.changes = sorted(this.tracks.flatMap((track) => track.changes));
     this.disagreements = sorted(this.tracks.flatMap((track) => track.disagreements));
@@ -233,6 +234,7 @@ class Player {
 
   // Once: a span begins here. Again: it ends here, and the page is told.
   mark() {
+    if (this.data.marks === false) return;
     if (this.anchor === null) {
       this.anchor = this.frame;
       this.span = null;
@@ -318,6 +320,14 @@ class Player {
     if (broken) text = `${broken} frames cannot be loaded; reload the page to try again.`;
     if (this.status.textContent !== text) this.status.textContent = text;
   }
+}
+
+// Whether somebody asked for a place since the page was opened. A player of another trajectory is another component,
+// so the page remembers, and not the player.
+function asksToArrive(jump) {
+  const before = globalThis.vlmcarJump;
+  globalThis.vlmcarJump = jump;
+  return before !== undefined && jump > before;
 }
 
 const PARTS = [

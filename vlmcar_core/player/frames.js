@@ -7,7 +7,8 @@ const PIXELS_HELD = 40_000_000; // about 160 MB as the browser holds them
 const HELD_MIN = 2 * (AHEAD + BEHIND);
 
 class Frames {
-  // `order` says for each frame which of the distinct pictures under `url` it is; `changed` is called on every arrival.
+  // `order` says for each frame which of the distinct pictures it is. They are under `url`, or it is a list of data URLs,
+  // where nothing is fetched. `changed` is called on every arrival.
   constructor(url, order, changed) {
     this.url = url;
     this.order = order;
@@ -64,7 +65,7 @@ class Frames {
       ended();
     };
     this.loading.set(number, image);
-    image.src = `${this.url}/${number}.png`;
+    image.src = Array.isArray(this.url) ? this.url[number] : `${this.url}/${number}.png`;
   }
 
   // A Map keeps the order of insertion: what was wished for last is forgotten last.
