@@ -38,8 +38,15 @@ from vlmcar_core.types import (
 from vlmcar_core.verdicts import Verification, judge_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import gymnasium as gym
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vlmcar_core.export import Bundle
     from vlmcar_core.hyperparameters import Taken
+    from vlmcar_core.reward import CheckerReward
 
 RANDOM_SEED_OFFSET = 1000
 """Random episodes start from seeds this far above the task's, so that they share no layout with the experts."""
@@ -691,6 +698,82 @@ def train(session: Session, folder: Path, config: runs.RunConfig, progress: Prog
     from vlmcar_core import train as stage
 
     return stage.train(session, folder, config, progress)
+
+
+def open_session(name: str, root: Path | None = None) -> Session:
+    """A session by its name.
+
+    Args:
+        name: of its folder.
+        root: the folder of the sessions; `default_root` if None.
+
+    Raises:
+        UnknownName: there is none.
+        DamagedFile: its settings cannot be read.
+    """
+    return Session.open(root or default_root(), name)
+
+
+def make_env(session: Session) -> "gym.Env[Any, Any]":
+    """The session's own environment, drawing full frames.
+
+    Raises:
+        BadInput: the session has none, or what is installed cannot make it.
+    """
+    env: gym.Env[Any, Any] = _environments(session).make(session.task)
+    return env
+
+
+def with_reward(
+    session: Session,
+    env: "gym.Env[Any, Any] | None" = None,
+    proposal: int | None = None,
+    payment: Payment | None = None,
+    env_reward: bool = True,
+    scene: "Callable[[gym.Env[Any, Any]], Frame] | None" = None,
+    succeeded: "Callable[[NDArray[np.float64], bool], bool] | None" = None,
+) -> "CheckerReward":
+    """An environment that pays what a session's checkers say, each of them sealed; see `CheckerReward`.
+
+    Args:
+        session: whose checkers.
+        env: any Gymnasium environment that draws frames like those on which the checkers were verified; the session's
+            own if None.
+        proposal: whose checkers; the newest that stands if None.
+        payment: how completions become a reward; the default for the session's environment if None.
+        env_reward: keep the environment's own reward beside it.
+        scene: from the environment to the frame that checkers look at, RGB uint8 (H, W, 3); if None, the session's own
+            camera for its own environment, and `env.render()` for any other.
+        succeeded: as in `CheckerReward`; the session's own if None.
+
+    Raises:
+        UnknownName: there is no such proposal.
+        BadInput: `env` is None and the session has no environment of its own, or the payment does not fit.
+    """
+    from vlmcar_core.reward import CheckerReward
+
+    family = _environments(session) if env is None or session.task.family is not None else None
+    frame_key = None
+    if env is None:
+        frame_key = getattr(family, "frame_key", None) if scene is None else None
+        env, scene = make_env(session), scene or getattr(family, "scene", None)
+    return CheckerReward(
+        env,
+        session.proposal(proposal),
+        env_reward=env_reward,
+        scene=scene,
+        payment=payment or Payment(default_pay(session)),
+        succeeded=succeeded or getattr(family, "succeeded", None),
+        frame_key=frame_key,
+    )
+
+
+def _environments(session: Session) -> ModuleType:
+    """The family of a session's environment."""
+    family = session.task.family
+    if family is None:
+        raise BadInput(f"session {session.name!r} has two frames and no environment; pass one that draws such frames")
+    return plugins.load("envs", family)
 
 
 def watch(session: Session, run: int, episodes: int = 3, progress: Progress = silent) -> list[str]:

@@ -50,14 +50,13 @@ def html(session: Session, mebibytes: float, progress: Progress) -> str:
     verification = session.verification(proposal.number or 0) if proposal else None
     curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
     figures = [success_figure(curves), return_figure(curves)] if any(rows for _, rows in curves) else []
-    fires = fired(session, proposal, verification) if proposal and verification else None
+    fires, replay = None, report_replay.Replay()
+    if proposal is not None and verification is not None:
+        infos, said = _asked(session, proposal, verification)
+        fires = _fires(proposal, infos, said)
+        replay = report_replay.replay(session, proposal, verification, infos, said, mebibytes, progress)
     for figure in (*figures, *([fires] if fires else [])):
         _on_any_ground(figure)
-    replay = (
-        report_replay.replay(session, proposal, verification, mebibytes, progress)
-        if proposal
-        else report_replay.Replay()
-    )
     return report_html.page(session, listing, figures, fires, replay)
 
 
@@ -71,6 +70,13 @@ def _on_any_ground(figure: go.Figure) -> None:
 
 def fired(session: Session, proposal: Proposal, verification: Verification) -> go.Figure | None:
     """`firing_figure` of what was verified and is still known; None where that is nothing."""
+    return _fires(proposal, *_asked(session, proposal, verification))
+
+
+def _asked(
+    session: Session, proposal: Proposal, verification: Verification
+) -> tuple[dict[str, TrajectoryInfo], dict[str, dict[str, Answers]]]:
+    """The trajectories of a verification that can be read, and by id and checker key what is known of them."""
     infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
     said = {
         id: {
@@ -80,6 +86,12 @@ def fired(session: Session, proposal: Proposal, verification: Verification) -> g
         }
         for id, info in infos.items()
     }
+    return infos, said
+
+
+def _fires(
+    proposal: Proposal, infos: Mapping[str, TrajectoryInfo], said: Mapping[str, Mapping[str, Answers]]
+) -> go.Figure | None:
     known = {id: infos[id] for id in infos if len(said[id]) == len(proposal.steps)}
     return firing_figure(proposal, known, said) if known else None
 

@@ -59,7 +59,9 @@ class Replay:
 def replay(
     session: Session,
     proposal: Proposal,
-    verification: Verification | None,
+    verification: Verification,
+    infos: Mapping[str, TrajectoryInfo],
+    said: Mapping[str, Mapping[str, Answers]],
     mebibytes: float,
     progress: Progress,
 ) -> Replay:
@@ -68,15 +70,15 @@ def replay(
     Args:
         session: whose trajectories they are.
         proposal: whose checkers answered.
-        verification: of it; where there is none, no answers are kept, and nothing is replayed.
-        mebibytes: all frames together take no more than this.
+        verification: of it.
+        infos: the trajectories that it was about, by id.
+        said: by trajectory and checker key.
+        mebibytes: all frames together take no more than this; 0 for no replay at all.
         progress: told after each episode.
     """
-    if verification is None or mebibytes <= 0:
+    if mebibytes <= 0:
         return Replay()
-    infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
     wrong = _wrong(verification)
-    said = {id: _answers(session, proposal, info) for id, info in infos.items()}
     chosen = decisive(proposal, infos, wrong, said)
     found, notes, left = [], [], mebibytes * 2**20
     with CheckerProcess([step.checker for step in proposal.steps]) as process:
@@ -151,11 +153,6 @@ def _wrong(verification: Verification) -> dict[str, list[Wrong]]:
     for wrong in (*verification.wrong, *(wrong for verdict in verification.verdicts for wrong in verdict.wrong)):
         found.setdefault(wrong.trajectory, []).append(wrong)
     return found
-
-
-def _answers(session: Session, proposal: Proposal, info: TrajectoryInfo) -> dict[str, Answers]:
-    asked = {step.key: session.answers(step.checker.digest, info.id, info.steps + 1) for step in proposal.steps}
-    return {key: answers for key, answers in asked.items() if answers is not None}
 
 
 def _episode(
