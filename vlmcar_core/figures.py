@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from vlmcar_core import files, report, runs
 from vlmcar_core.errors import BadInput
 from vlmcar_core.escaping import for_plotly, one_line
+from vlmcar_core.report_replay import Asked
 from vlmcar_core.store import Session
 from vlmcar_core.types import Count, Progress, Proposal
 from vlmcar_core.verdicts import Verification, interval
@@ -36,13 +37,11 @@ def of_session(session: Session) -> dict[str, go.Figure]:
     if any(rows for _, rows in curves):
         found["success"] = report.success_figure(curves)
         found["learned-return"] = report.return_figure(curves)
-    proposal = next(reversed(session.proposals().items), None)
-    verification = session.verification(proposal.number or 0) if proposal else None
-    if proposal and verification:
-        fires = report.fired(session, proposal, verification)
-        if fires is not None:
-            found["fires"] = fires
-        found["rates"] = rates_figure(proposal, verification)
+    asked = Asked.read(session)
+    if asked is not None:
+        fires = report.fired(asked)
+        found |= {"fires": fires} if fires is not None else {}
+        found["rates"] = rates_figure(asked.proposal, asked.verification)
     return found
 
 

@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 from vlmcar_core import chain, report_html, report_replay, runs, seeds
 from vlmcar_core.escaping import for_plotly
 from vlmcar_core.recordings import TrajectoryInfo
+from vlmcar_core.report_replay import Asked
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Count, Progress, Proposal
-from vlmcar_core.verdicts import Verification, interval
+from vlmcar_core.verdicts import interval
 from vlmcar_core.verify import first_fire
 
 COLOURS = {
@@ -46,15 +47,11 @@ def html(session: Session, mebibytes: float, progress: Progress) -> str:
         progress: told while checkers are asked what they see.
     """
     listing = runs.runs(session)
-    proposal = next(reversed(session.proposals().items), None)
-    verification = session.verification(proposal.number or 0) if proposal else None
     curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
     figures = [success_figure(curves), return_figure(curves)] if any(rows for _, rows in curves) else []
-    fires, replay = None, report_replay.Replay()
-    if proposal is not None and verification is not None:
-        infos, said = _asked(session, proposal, verification)
-        fires = _fires(proposal, infos, said)
-        replay = report_replay.replay(session, proposal, verification, infos, said, mebibytes, progress)
+    asked = Asked.read(session)
+    fires = fired(asked) if asked else None
+    replay = report_replay.replay(asked, mebibytes, progress) if asked else report_replay.Replay()
     for figure in (*figures, *([fires] if fires else [])):
         _on_any_ground(figure)
     return report_html.page(session, listing, figures, fires, replay)
@@ -68,32 +65,11 @@ def _on_any_ground(figure: go.Figure) -> None:
     figure.update_yaxes(**lines)
 
 
-def fired(session: Session, proposal: Proposal, verification: Verification) -> go.Figure | None:
+def fired(asked: Asked) -> go.Figure | None:
     """`firing_figure` of what was verified and is still known; None where that is nothing."""
-    return _fires(proposal, *_asked(session, proposal, verification))
-
-
-def _asked(
-    session: Session, proposal: Proposal, verification: Verification
-) -> tuple[dict[str, TrajectoryInfo], dict[str, dict[str, Answers]]]:
-    """The trajectories of a verification that can be read, and by id and checker key what is known of them."""
-    infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
-    said = {
-        id: {
-            step.key: answers
-            for step in proposal.steps
-            if (answers := session.answers(step.checker.digest, id, info.steps + 1)) is not None
-        }
-        for id, info in infos.items()
-    }
-    return infos, said
-
-
-def _fires(
-    proposal: Proposal, infos: Mapping[str, TrajectoryInfo], said: Mapping[str, Mapping[str, Answers]]
-) -> go.Figure | None:
-    known = {id: infos[id] for id in infos if len(said[id]) == len(proposal.steps)}
-    return firing_figure(proposal, known, said) if known else None
+    every = len(asked.proposal.steps)
+    known = {id: info for id, info in asked.infos.items() if len(asked.said[id]) == every}
+    return firing_figure(asked.proposal, known, asked.said) if known else None
 
 
 def firing_figure(

@@ -12,7 +12,6 @@ from typing import Any
 from vlmcar_core import files, marks, player
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.escaping import bounded, for_html, harmless
-from vlmcar_core.pictures import Outline
 from vlmcar_core.recordings import Distinct, TrajectoryInfo
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
@@ -39,13 +38,50 @@ STYLE = """
 
 
 @dataclass(frozen=True)
+class Asked:
+    """One verification, the trajectories of it that can be read, and what is known that was said of them."""
+
+    session: Session
+    proposal: Proposal
+    verification: Verification
+    infos: Mapping[str, TrajectoryInfo]
+    """By id."""
+    said: Mapping[str, Mapping[str, Answers]]
+    """By trajectory and checker key."""
+
+    @classmethod
+    def read(cls, session: Session) -> "Asked | None":
+        """Of the newest proposal; None where it is not verified."""
+        proposal = next(reversed(session.proposals().items), None)
+        verification = session.verification(proposal.number or 0) if proposal else None
+        if proposal is None or verification is None:
+            return None
+        infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
+        said = {id: _answers(session, proposal, info) for id, info in infos.items()}
+        return cls(session, proposal, verification, infos, said)
+
+    @property
+    def wrong(self) -> dict[str, list[Wrong]]:
+        """By trajectory, the places that verification calls wrong."""
+        found: dict[str, list[Wrong]] = {}
+        each = (wrong for verdict in self.verification.verdicts for wrong in verdict.wrong)
+        for wrong in (*self.verification.wrong, *each):
+            found.setdefault(wrong.trajectory, []).append(wrong)
+        return found
+
+
+def _answers(session: Session, proposal: Proposal, info: TrajectoryInfo) -> dict[str, Answers]:
+    found = {step.key: session.answers(step.checker.digest, info.id, info.steps + 1) for step in proposal.steps}
+    return {key: answers for key, answers in found.items() if answers is not None}
+
+
+@dataclass(frozen=True)
 class Episode:
     """One episode, ready to be put into a page."""
 
     label: str
     data: str
     """JSON that the player takes; safe between the tags of a script."""
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -56,59 +92,43 @@ class Replay:
     notes: tuple[str, ...] = ()
 
 
-def replay(
-    session: Session,
-    proposal: Proposal,
-    verification: Verification,
-    infos: Mapping[str, TrajectoryInfo],
-    said: Mapping[str, Mapping[str, Answers]],
-    mebibytes: float,
-    progress: Progress,
-) -> Replay:
+def replay(asked: Asked, mebibytes: float, progress: Progress) -> Replay:
     """Choose the decisive episodes, and ask the checkers, in the sandbox, what they see in each of their frames.
 
     Args:
-        session: whose trajectories they are.
-        proposal: whose checkers answered.
-        verification: of it.
-        infos: the trajectories that it was about, by id.
-        said: by trajectory and checker key.
+        asked: what was verified.
         mebibytes: all frames together take no more than this; 0 for no replay at all.
-        progress: told after each episode.
+        progress: told before each episode.
     """
     if mebibytes <= 0:
         return Replay()
-    wrong = _wrong(verification)
-    chosen = decisive(proposal, infos, wrong, said)
+    chosen = decisive(asked)
     found, notes, left = [], [], mebibytes * 2**20
-    with CheckerProcess([step.checker for step in proposal.steps]) as process:
+    with CheckerProcess([step.checker for step in asked.proposal.steps]) as process:
         for number, id in enumerate(chosen):
             progress(number, len(chosen), f"what the code sees in {id}")
             try:
-                episode = session.frames(id)
+                episode = asked.session.frames(id)
             except DamagedFile as error:
                 notes.append(str(error))
                 continue
-            made = _episode(session, proposal, infos[id], process, episode, said[id], wrong.get(id, []), left)
+            pictures = _pictures(episode, left)
+            made = _episode(asked, id, episode, pictures, process)
             if made is None:
                 notes.append(f"{id} has no room in {mebibytes:g} MiB and is left out")
                 continue
             found.append(made)
-            left -= made.bytes
+            left -= sum(map(len, pictures))
     progress(len(chosen), len(chosen), f"{len(found)} episodes can be replayed")
     return Replay(tuple(found), tuple(notes))
 
 
-def decisive(
-    proposal: Proposal,
-    infos: Mapping[str, TrajectoryInfo],
-    wrong: Mapping[str, Sequence[Wrong]],
-    said: Mapping[str, Mapping[str, Answers]],
-) -> list[str]:
+def decisive(asked: Asked) -> list[str]:
     """Ids of the trajectories that tell most: experts, what is wrong, of each other source the one with most done."""
+    infos, wrong = asked.infos, asked.wrong
 
     def done(id: str) -> int:
-        return sum(bool(answers.done.any()) for answers in said[id].values())
+        return sum(bool(answers.done.any()) for answers in asked.said[id].values())
 
     experts = [id for id, info in infos.items() if info.source == "expert"][:EXPERTS]
     faulty = [id for id in infos if id in wrong and id not in experts][:WRONG]
@@ -148,65 +168,50 @@ def style(found: Replay) -> str:
     return f"{player.css()}{STYLE}" if found.episodes else ""
 
 
-def _wrong(verification: Verification) -> dict[str, list[Wrong]]:
-    found: dict[str, list[Wrong]] = {}
-    for wrong in (*verification.wrong, *(wrong for verdict in verification.verdicts for wrong in verdict.wrong)):
-        found.setdefault(wrong.trajectory, []).append(wrong)
+def _pictures(episode: Distinct, room: float) -> list[bytes]:
+    """The first different frames of an episode as PNG, as many as there is room for."""
+    found: list[bytes] = []
+    for frame in episode.frames[:FRAMES_MAX]:
+        picture = files.png(frame)
+        if sum(map(len, found)) + len(picture) > room:
+            break
+        found.append(picture)
     return found
 
 
 def _episode(
-    session: Session,
-    proposal: Proposal,
-    info: TrajectoryInfo,
-    process: CheckerProcess,
-    episode: Distinct,
-    said: Mapping[str, Answers],
-    wrong: Sequence[Wrong],
-    room: float,
+    asked: Asked, id: str, episode: Distinct, pictures: Sequence[bytes], process: CheckerProcess
 ) -> Episode | None:
-    """As much of an episode as there is room for; None where that is not one step."""
-    pictures: list[bytes] = []
-    for frame in episode.frames[:FRAMES_MAX]:
-        picture = files.png(frame)
-        if sum(map(len, pictures)) + len(picture) > room:
-            break
-        pictures.append(picture)
+    """As much of an episode as there are pictures for; None where that is not one step."""
     # Distinct frames are numbered as they appear, so an episode is cut where the first one is missing.
     length = next((at for at, number in enumerate(episode.order) if number >= len(pictures)), len(episode.order))
     if length < 2:
         return None
     shown = Distinct(episode.frames[: len(pictures)], episode.order[:length])
-    standing = marks.standing(session.marks().items)
-    data = {
-        "id": info.id,
-        "start": 0,
-        "jump": 0,
-        "marked": 0,
-        "marks": False,
-        "tracks": [
-            {
-                "name": info.id,
-                "frames": [_url(picture) for picture in pictures],
-                "order": shown.order.tolist(),
-                **player.said(
-                    proposal,
-                    {key: _cut(answers, length) for key, answers in said.items()},
-                    _overlays(process, proposal, shown),
-                    [item for item in wrong if item.frame < length],
-                    {step.key: marks.expected(standing, info.id, step.key, length) for step in proposal.steps},
-                ),
-            }
-        ],
+    track = {
+        "name": id,
+        "frames": [_url(picture) for picture in pictures],
+        "order": shown.order.tolist(),
+        **_said(asked, id, shown, process),
     }
-    cut = "" if length == len(episode.order) else f", the first {length - 1}"
+    data = {"id": id, "start": 0, "jump": 0, "marked": 0, "marks": False, "tracks": [track]}
+    info, cut = asked.infos[id], "" if length == len(episode.order) else f", the first {length - 1}"
     solved = {True: "solved", False: "not solved", None: "success not known"}[info.success]
-    label = f"{info.id}: {info.steps} steps{cut}, {solved}{', wrong' if wrong else ''}"
-    return Episode(label, _json(data), sum(map(len, pictures)))
+    label = f"{id}: {info.steps} steps{cut}, {solved}{', wrong' if id in asked.wrong else ''}"
+    return Episode(label, _json(data))
 
 
-def _overlays(process: CheckerProcess, proposal: Proposal, shown: Distinct) -> dict[int, list[Outline]]:
-    return player.together({step.key: player.seen(process, step.checker, shown) for step in proposal.steps})
+def _said(asked: Asked, id: str, shown: Distinct, process: CheckerProcess) -> dict[str, Any]:
+    """What checkers said and see, and what people expect, in the frames that are shown."""
+    length, steps = len(shown.order), asked.proposal.steps
+    standing = marks.standing(asked.session.marks().items)
+    return player.said(
+        asked.proposal,
+        {key: _cut(answers, length) for key, answers in asked.said[id].items()},
+        player.together({step.key: player.seen(process, step.checker, shown) for step in steps}),
+        [item for item in asked.wrong.get(id, []) if item.frame < length],
+        {step.key: marks.expected(standing, id, step.key, length) for step in steps},
+    )
 
 
 def _cut(answers: Answers, length: int) -> Answers:
