@@ -24,12 +24,13 @@ from vlmcar_core import export, jobs, pipeline, plugins, runs
 from vlmcar_core.cli import cli
 from vlmcar_core.errors import BadInput
 from vlmcar_core.export.parts import asking
+from vlmcar_core.marks import Mark
 from vlmcar_core.payments import WAYS, Payment
 from vlmcar_core.reward import CheckerReward
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.sandbox.inside import program
 from vlmcar_core.store import Session
-from vlmcar_core.types import Proposal
+from vlmcar_core.types import Proposal, Task
 
 EXAMPLES = Path(__file__).parent.parent / "sessions"
 PAYMENTS = [
@@ -306,3 +307,47 @@ def test_it_runs_from_its_own_folder_and_as_a_package(tmp_path: Path) -> None:
     run = [sys.executable, "-P", "-c", "from made.reward import STEPS; print(len(STEPS))"]
     found = subprocess.run(run, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert found.stdout == "2\n", found.stderr
+
+
+@pytest.mark.parametrize(
+    ("env_id", "settings"),
+    [
+        ("MiniGrid-DoorKey-6x6-v0", {}),
+        ("MiniGrid-UnlockPickup-v0", {"tile_size": 8, "highlight": False}),
+        ("BabyAI-GoToRedBall-v0", {"max_steps": 9}),
+    ],
+)
+def test_an_environment_of_public_packages_draws_what_the_studio_draws(env_id: str, settings: dict[str, Any]) -> None:
+    family, task = plugins.load("envs", "minigrid"), Task(env_id, "minigrid", settings=settings)
+    text, packages = family.standalone(task)
+    names: dict[str, Any] = {}
+    exec(compile(text, "environment.py", "exec"), names)
+    assert names["ENV_ID"] == env_id and packages[0].startswith("minigrid")
+    ours, theirs = family.make(task), names["make"]()
+    for seed in (0, 7):
+        for env in (ours, theirs):
+            env.reset(seed=seed)
+        for action in (0, 2, 2, 3, 1, 2):
+            assert np.array_equal(family.scene(ours), names["scene"](theirs))
+            assert ours.step(action)[1:4] == theirs.step(action)[1:4]
+    assert family.standalone(replace(task, settings={"extra": "ball green 3 1"})) is None
+
+
+def test_a_potential_asks_for_the_word_on_success(load: Any) -> None:
+    reward, wrapper = load(doorkey(), "reward"), load(doorkey(), "wrapper")
+    paying = reward.Reward(reward.Payment("potential"))
+    with pytest.raises(ValueError, match="pass succeeded"):
+        wrapper.CheckerReward(gym.make("CartPole-v1"), paying)
+
+
+def test_the_same_session_gives_the_same_bundle_to_the_last_bit() -> None:
+    one, other = (export.zipped(pipeline.export(doorkey())) for _ in range(2))
+    assert one == other
+
+
+def test_people_who_looked_are_named(tmp_path: Path) -> None:
+    session = verified(tmp_path)
+    session.add_mark(Mark("expert-000", 2, 3, "see-red", True, "Ada *", "so it is"))
+    made = pipeline.export(session)
+    assert json.loads(made.files["manifest.json"])["marks"] == {"Ada *": 1}
+    assert "Ada \\* looked at recorded frames and marked 1 spans" in made.files["card.md"].decode()

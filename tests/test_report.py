@@ -13,10 +13,11 @@ from tests.conftest import NEVER, RED_AT_LEAST, proposal, trajectory
 from tests.studio_sessions import framed, verified
 from vlmcar_core import jobs, pipeline, report, runs
 from vlmcar_core.errors import BadInput
+from vlmcar_core.examinations import Coverage, Examination, Examined, Mutation
 from vlmcar_core.marks import Mark
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
-from vlmcar_core.types import Recording
+from vlmcar_core.types import Count, Recording
 
 
 def trained(root: Path) -> Session:
@@ -109,6 +110,17 @@ def test_the_replay_is_bounded_and_can_be_left_out(tmp_path: Path) -> None:
     assert embedded(pipeline.report(session, 0)) == [] and "class Player" not in pipeline.report(session, 0)
     with pytest.raises(BadInput, match="0 to 256 MiB"):
         pipeline.report(session, -1)
+
+
+def test_what_the_laboratory_found_is_told(tmp_path: Path) -> None:
+    session = verified(tmp_path)
+    examined = Examined(
+        "see-red", "0" * 64, None, (), (), mutation=Mutation(Count(7, 9)), coverage=Coverage(Count(3, 4))
+    )
+    session.add_examination(Examination(0, (examined,), episodes=3, made=11))
+    page = pipeline.report(session, 0)
+    assert "In the laboratory" in page and "7 of 9" in page and "3 of 4" in page and "3 recorded and 11 made" in page
+    assert "In the laboratory" not in pipeline.report(verified(tmp_path, "other"), 0)
 
 
 def test_a_bare_session_says_what_is_not_there_yet(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
 
-from vlmcar_core import alarm, chain, files, report_replay, runs, seeds, verdicts
+from vlmcar_core import alarm, chain, examinations, files, report_replay, runs, seeds, verdicts
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.escaping import for_html
 from vlmcar_core.report_replay import Replay
@@ -21,6 +22,11 @@ from vlmcar_core.verdicts import Judged, Verification
 T = TypeVar("T")
 
 SCRIPT = re.compile(r"<script[^>]*>(.*?)</script>", re.DOTALL)
+METHOD = (
+    "<h2>About this page</h2><p class=small>Written by VLM-CaR Studio {version}. The method: D. Venuto, S. N. Islam, "
+    "M. Klissarov, D. Precup, S. Yang, A. Anand, <i>Code as Reward: Empowering Reinforcement Learning with VLMs</i>, "
+    "ICML 2024, arXiv:2402.04764. The studio is an independent implementation. This page loads and sends nothing.</p>"
+)
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -74,11 +80,13 @@ def page(
         _proposal(proposal) if proposal else "<h2>Sub-tasks</h2><p>Nothing is proposed yet.</p>",
         _verdicts(proposal, verification) if proposal else "",
         f"<h3>When each checker fires first</h3>{timeline}" if timeline else "",
+        _laboratory(session, proposal) if proposal else "",
         strip,
         report_replay.section(replay),
         _training(trained.items, curves),
         _history(proposals),
         _code(proposal) if proposal else "",
+        METHOD.format(version=for_html(metadata.version("vlmcar-studio"))),
     ]
     title = f"{for_html(session.name)}: VLM-CaR report"
     script = report_replay.script(replay)
@@ -192,6 +200,25 @@ def _verdicts(proposal: Proposal, verification: Verification | None) -> str:
         f"that the environment calls solved are left out of the last line. Limit {limits.random_limit:.0%} at "
         f"{limits.confidence:.0%} confidence, at least {for_html(limits.min_experts)} experts. Verified "
         f"{for_html(verification.created)} on {len(verification.trajectories)} trajectories.</p>"
+    )
+
+
+def _laboratory(session: Session, proposal: Proposal) -> str:
+    """What more than recorded experts and random walks was brought against the checkers; nothing where nothing was."""
+    examination = session.examination(proposal.number or 0)
+    if examination is None:
+        return ""
+    titles = {step.key: step.title for step in proposal.steps}
+    rows = "".join(
+        f"<tr><td>{for_html(titles.get(found.key, found.key))}</td>{_judged(examinations.judge(found))}"
+        f"<td>{_rate(found.mutation.killed) if found.mutation else 'not tried'}</td>"
+        f"<td>{_rate(found.coverage.taken) if found.coverage else 'not known'}</td></tr>"
+        for found in examination.checkers
+    )
+    return (
+        "<h2>In the laboratory</h2><div class=scroll><table><tr><th>checker<th>verdict<th>wrong versions told from it"
+        f"<th>branches taken</tr>{rows}</table></div><p class=small>Over {for_html(examination.episodes)} recorded and "
+        f"{for_html(examination.made)} made episodes, {for_html(examination.created)}.</p>"
     )
 
 

@@ -1,6 +1,7 @@
 """A bundle's card, for people: what it rewards, how that was verified, who made it, and what it does not promise."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vlmcar_core import examinations, runs, verdicts
@@ -152,6 +153,9 @@ def _made(source: Source) -> Iterator[str]:
     yield ""
     for dialogue in source.dialogues:
         yield f"Conversation {dialogue.number} with {plain(dialogue.model)}; its prompts by hash in `manifest.json`."
+        yield ""
+    for author, count in Counter(mark.author for mark in source.marks).items():
+        yield f"{plain(author)} looked at recorded frames and marked {count} spans of them by eye."
         yield ""
     last = source.ancestry[-1]
     yield f"As it is, it stands by the word of {plain(last.author)}; the verdict above is counted, not anybody's word."

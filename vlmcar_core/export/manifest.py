@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -45,6 +46,7 @@ def text(source: Source, evidence: Evidence, contents: Mapping[str, bytes]) -> s
         "payments": {name: asdict(payment) for name, payment in source.payments.items()},
         "verification": _verification(source),
         "examination": _examination(source),
+        "marks": dict(Counter(mark.author for mark in source.marks)),
         "trajectories": [_trajectory(source, info) for info in source.infos.values()],
         "runs": [_run(run) for run in source.trained],
         "tests": {"cases": len(evidence.cases), "episodes": [one.name for one in evidence.episodes]},

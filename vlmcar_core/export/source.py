@@ -8,6 +8,7 @@ from vlmcar_core import dialogues, plugins, prompts, runs
 from vlmcar_core.dialogues import Dialogue
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
+from vlmcar_core.marks import Mark, standing
 from vlmcar_core.payments import Payment
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
@@ -37,6 +38,9 @@ class Source:
 
     infos: Mapping[str, TrajectoryInfo]
     """By id, those that it was verified on and that can be read."""
+
+    marks: tuple[Mark, ...]
+    """What people said by eye about its checkers' answers, as it stands."""
 
     trained: tuple[Run, ...]
     """Runs in which it paid."""
@@ -73,6 +77,7 @@ class Source:
                 f"could prove; first: vlmcar verify {session.name}"
             )
         notes: list[str] = []
+        keys = {step.key for step in proposal.steps}
         ancestry = _ancestry(session, proposal)
         trained = [run for run in runs.runs(session).items if run.config.proposal == proposal.number]
         infos = {info.id: info for info in session.trajectories().items if info.id in verification.trajectories}
@@ -88,6 +93,7 @@ class Source:
             ancestry=ancestry,
             dialogues=_dialogues(session, ancestry, notes),
             infos=infos,
+            marks=tuple(mark for mark in standing(session.marks().items) if mark.key in keys),
             trained=tuple(trained),
             payments=_payments(proposal, trained),
             family=_family(task, notes),
