@@ -205,6 +205,7 @@ def _notes(source: Source, evidence: Evidence) -> Sequence[str]:
     return [
         *([f"Verified on frames of {size[1]} × {size[0]} pixels; other sizes were never tried."] if size else []),
         "What no recorded episode shows was never judged: behaviour that is rewarded and should not be may remain.",
+        "Time and memory of a checker are not bounded here, as they are in the studio.",
         "A checker that fails pays nothing in that step; `info['vlmcar']['faults']` says so.",
         "Versions of NumPy and OpenCV other than those of `manifest.json` may answer otherwise; the tests tell.",
         *(plain(note) for note in (*source.notes, *evidence.notes)),
