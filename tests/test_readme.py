@@ -16,7 +16,7 @@ BLOCK = re.compile(
 )
 SMALLER = (
     (r"MiniGrid-DoorKey-8x8-v0", "MiniGrid-DoorKey-6x6-v0 --experts 2 --random 30 --random-steps 10"),
-    (r"--steps \d+", "--steps 300"),
+    (r"--steps \d+", "--steps 300 --seeds 1"),
     (r"--seeds \d+", "--seeds 1"),
     (r"(vlmcar train (?!.*--steps)[^#\n]*)", r"\1 --seeds 1 --steps 300 "),
     (r"total_timesteps=[\d_]+", "total_timesteps=64"),
