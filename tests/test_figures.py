@@ -1,5 +1,6 @@
 """Figures as files, drawn by an installed browser without a network."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def test_the_command_writes_svg_and_png(tmp_path: Path) -> None:
     assert text.startswith("<svg") and "The whole, in order" in text
     drawn = files.read_png(found["rates.png"])
     assert drawn.shape[1] == 2 * figures.WIDTH and len(np.unique(drawn.reshape(-1, 3), axis=0)) > 20
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine")
+def test_figures_are_drawn_where_an_event_loop_runs_as_in_a_notebook(tmp_path: Path) -> None:
+    pytest.importorskip("kaleido", reason="the extra [figures] is not installed")
+
+    async def cell() -> list[Path]:
+        return pipeline.figures(verified(tmp_path), tmp_path / "drawn", ["svg"])
+
+    assert [path.name for path in asyncio.run(cell())] == ["fires.svg", "rates.svg"]
+
+
+def test_a_browser_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("kaleido", reason="the extra [figures] is not installed")
+    monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
+    with pytest.raises(BadInput, match="Chromium or Chrome has to be installed"):
+        pipeline.figures(verified(tmp_path), tmp_path / "drawn", ["svg"])
 
 
 def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:

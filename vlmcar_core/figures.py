@@ -8,6 +8,7 @@ package, and formulas are left out.
 import asyncio
 import importlib.util
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,14 @@ def write(figures: Mapping[str, go.Figure], folder: Path, formats: Sequence[str]
         raise BadInput("there is nothing to draw yet: verify a proposal, or train on one, first")
     if importlib.util.find_spec("kaleido") is None:
         raise BadInput('Kaleido, which draws figures to files, is missing: pip install "vlmcar-studio[figures]"')
+    from kaleido import errors
+
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        drawn = asyncio.run(_drawn(figures, formats, progress))
-    except RuntimeError as error:
+        # In a thread of its own: whoever calls may have an event loop that runs, as a notebook has.
+        with ThreadPoolExecutor(1) as thread:
+            drawn = thread.submit(lambda: asyncio.run(_drawn(figures, formats, progress))).result()
+    except (errors.BrowserClosedError, errors.BrowserFailedError, errors.ChromeNotFoundError) as error:
         raise BadInput(f"no browser could draw the figures ({type(error).__name__}); {BROWSER}") from error
     for name, data in drawn.items():
         files.write_bytes(folder / name, data)
