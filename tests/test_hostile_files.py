@@ -135,7 +135,18 @@ ELSEWHERE = {
     "prompts/__init__.py": "comes with the package",
     "replaying.py": "a log that the person names",
     "launchers/_relay.py": "what a worker prints",
+    "boards.py": "makes new files in a folder that came through the door",
+    "packing.py": "writes zip files, and unpacks into a folder that it makes",
+    "export/__init__.py": "writes zip files",
+    "export/code.py": "a module of ours",
+    "export/parts/test_reward.py": "comes with a bundle and runs without us",
+    "export/parts/recorded.py": "comes with a bundle and runs without us",
+    "player/__init__.py": "comes with the package",
+    "readers/__init__.py": "the first bytes of a file that the person names",
+    "readers/video.py": "a file that the person names, in a process apart",
+    "readers/_inside.py": "what a process apart is asked, and writes",
     "cli/base.py": "a file that the person names",
+    "cli/monitoring.py": "a text of the command line",
     "cli/task.py": "a text of the command line",
 }
 """Modules that may open or parse without `files`, and why."""
@@ -157,9 +168,9 @@ def test_a_file_of_a_session_is_opened_in_one_place_and_nothing_is_unpickled() -
         if used := OPENING.findall(code):
             found[name] = used
     assert not found
-    assert not any(
-        "pickle" in ast.unparse(_without_docstrings(ast.parse((core / name).read_text()))) for name in ELSEWHERE
-    )
+    for name in ELSEWHERE:
+        code = ast.unparse(_without_docstrings(ast.parse((core / name).read_text())))
+        assert "pickle" not in code.replace("allow_pickle=False", ""), name
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
