@@ -1,74 +1,47 @@
-"""The commands, in the order in which a session uses them.
+"""The command line. `contents.py` lists the commands in the order in which a session uses them.
 
-Exit codes: 0 done; 1 the request or the session is at fault (the message says what to do); 2 the command line
-was wrong; 3 a fault of the program; 4 verification rejected or left undecided; 130 stopped.
+Exit codes: 0 done; 1 the request, the session or this machine is at fault (the message says what to do); 2 the command
+line is wrong; 3 a fault of the program; 4 it was done, and the checkers do not pass; 130 stopped.
 """
 
 import sys
 import traceback
 
-from vlmcar_core.cli import (
-    doctor,
-    drive,
-    edit,
-    hyperparameters,
-    inspect,
-    lab,
-    models,
-    monitoring,
-    packing,
-    propose,
-    queue,
-    record,
-    share,
-    task,
-    training,
-    trajectories,
-    view,
-    vlm,
-)
-from vlmcar_core.cli.base import cli, echo
+import click
+
+from vlmcar_core.cli.group import cli
 from vlmcar_core.errors import Cancelled, VlmcarError
-from vlmcar_core.escaping import without_keys
+from vlmcar_core.escaping import harmless, without_keys
 
 __all__ = ["cli", "main"]
 
-for commands in (
-    task.COMMANDS,
-    record.COMMANDS,
-    drive.COMMANDS,
-    trajectories.COMMANDS,
-    propose.COMMANDS,
-    edit.COMMANDS,
-    inspect.COMMANDS,
-    record.VERIFY,
-    lab.COMMANDS,
-    models.COMMANDS,
-    training.COMMANDS,
-    hyperparameters.COMMANDS,
-    monitoring.COMMANDS,
-    queue.COMMANDS,
-    view.COMMANDS,
-    packing.COMMANDS,
-    share.COMMANDS,
-    vlm.COMMANDS,
-    doctor.COMMANDS,
-):
-    for command in commands:
-        cli.add_command(command)
+EXIT_FAULT_OF_REQUEST = 1
+EXIT_FAULT_OF_PROGRAM = 3
+EXIT_STOPPED = 130
+"""As shells count it: 128 and the number of SIGINT."""
 
 
 def main() -> None:
     """Run the command line; what goes wrong is one message on standard error and an exit code."""
     try:
-        cli(prog_name="vlmcar")
+        sys.exit(cli(prog_name="vlmcar", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _say("stopped")
+        sys.exit(EXIT_STOPPED)
     except Cancelled as error:
-        echo(f"vlmcar: {error}", err=True)
-        sys.exit(130)
+        _say(str(error))
+        sys.exit(EXIT_STOPPED)
     except VlmcarError as error:
-        echo(f"vlmcar: {error}", err=True)
-        sys.exit(1)
+        _say(str(error))
+        sys.exit(EXIT_FAULT_OF_REQUEST)
     except Exception:  # noqa: BLE001 (the outermost boundary)
-        echo(without_keys(traceback.format_exc()), err=True)
-        echo("vlmcar: this is a fault of the program, not yours; nothing that was saved is lost", err=True)
-        sys.exit(3)
+        click.echo(harmless(without_keys(traceback.format_exc())), err=True)
+        _say("this is a fault of the program, not yours; nothing that was saved is lost")
+        sys.exit(EXIT_FAULT_OF_PROGRAM)
+
+
+def _say(text: str) -> None:
+    click.echo(harmless(f"vlmcar: {text}"), err=True)

@@ -1,6 +1,5 @@
 """What every command shares: the sessions folder, opening a session, and being a job with a progress bar."""
 
-import os
 import shutil
 import sys
 import time
@@ -15,25 +14,10 @@ from vlmcar_core import jobs, pipeline
 from vlmcar_core.errors import BadInput
 from vlmcar_core.escaping import harmless, one_line
 from vlmcar_core.jobs import Reporter
-from vlmcar_core.store import Session
+from vlmcar_core.store import Session, sessions
 from vlmcar_core.types import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-HELP = """Author, verify and train on reward code: from two frames to a trained agent.
-
-A whole session, with no API key:
-
-\b
-  vlmcar new demo --env MiniGrid-DoorKey-8x8-v0
-  vlmcar record demo          2 experts, 100 random episodes
-  vlmcar propose demo         sub-tasks and checkers (built-in, no VLM)
-  vlmcar verify demo          accepted, rejected or undecided
-  vlmcar train demo           PPO on dense and on sparse reward
-  vlmcar report demo          one HTML file
-  vlmcar export demo --to DIR a reward that runs without the studio
-  vlmcar app                  the same in a browser
-"""
 
 
 def echo(text: object = "", err: bool = False) -> None:
@@ -42,46 +26,9 @@ def echo(text: object = "", err: bool = False) -> None:
     click.echo(harmless(str(text)), err=err)
 
 
-class InOrder(click.Group):
-    """Lists its commands in the order in which they were added, not by name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=InOrder, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option(
-    "--root",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=pipeline.default_root,
-    envvar="VLMCAR_SESSIONS",
-    show_default="sessions/",
-    help="Folder of the sessions; also VLMCAR_SESSIONS.",
-)
-@click.option(
-    "--cliport-root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A checkout of CLIPort to use its tasks; also VLMCAR_CLIPORT_ROOT.",
-)
-@click.option(
-    "--gym-module",
-    "gym_modules",
-    multiple=True,
-    help="A package that you trust, to use its Gymnasium environments and wrappers; also VLMCAR_GYM_MODULES (a,b).",
-)
-@click.version_option(package_name="vlmcar-studio", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(context: click.Context, root: Path, cliport_root: Path | None, gym_modules: tuple[str, ...]) -> None:
-    context.obj = root
-    if gym_modules:
-        os.environ["VLMCAR_GYM_MODULES"] = ",".join(gym_modules)  # for processes that are started, too
-    if cliport_root is not None:
-        os.environ["VLMCAR_CLIPORT_ROOT"] = str(cliport_root.resolve())  # for processes that are started, too
-
-
 def session_argument(function: F) -> F:
     """The command's first argument is a session's name; the function gets the session."""
-    return click.argument("session", callback=_open)(function)
+    return click.argument("session", callback=_open, shell_complete=_names)(function)
 
 
 def job_option(function: F) -> F:
@@ -97,6 +44,12 @@ def author_option(function: F) -> F:
 
 def _open(context: click.Context, _parameter: click.Parameter, name: str) -> Session:
     return Session.open(context.obj, name)
+
+
+def _names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """For a shell's completion: the sessions whose names begin so."""
+    root = context.find_root().params.get("root") or pipeline.default_root()
+    return [name for name in sessions(Path(root)).items if name.startswith(begun)]
 
 
 def read_given(path: Path, limit: int) -> bytes:
@@ -150,6 +103,12 @@ class Bar:
         filled = self.WIDTH * done // total if total else 0
         line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {one_line(message)}"
         print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away, so that another can be printed in its place."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._drawn = 0.0
 
     def close(self) -> None:
         if self._shown:

@@ -58,10 +58,7 @@ def with_file(session: Session, options: dict[str, Any]) -> dict[str, Any]:
 def hyperparams(root: Path, target: str, trainer: str | None, run: int | None, observation: str | None) -> None:
     """Print a trainer's settings as RL Baselines3 Zoo writes them, for an environment or for a run.
 
-    \b
-      vlmcar hyperparams MiniGrid-DoorKey-6x6-v0 --trainer dqn > dqn.yml     defaults, to be changed
-      vlmcar train demo --trainer dqn --hyperparams dqn.yml                  and trained with
-      vlmcar hyperparams demo --run 0                                        what run 0 was trained with
+    The defaults of an environment are to be changed and given to `vlmcar train --hyperparams`.
     """
     if run is not None:
         session = Session.open(root, target)

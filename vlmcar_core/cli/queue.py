@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from vlmcar_core import pipeline, plugins, queue, runs, sweeps, work
-from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.base import Bar, echo, session_argument
 from vlmcar_core.cli.view import describe_job
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.store import Session
@@ -93,11 +93,6 @@ def sweep(
 ) -> None:
     """Train over a grid of settings, in SESSION and in OTHERS, with several seeds in each cell.
 
-    \b
-      vlmcar sweep demo --grid reward=dense,sparse --grid gamma=0.95,0.99
-      vlmcar sweep demo --grid pay=once,potential --env MiniGrid-Unlock-v0
-      vlmcar sweep-status demo
-
     What was asked is written down, with which run is which. Asked for again, in the same words or with --again, only
     what is missing is started: what failed, was stopped or was lost. Runs are those of `vlmcar runs` and `vlmcar jobs`.
     """
@@ -122,8 +117,10 @@ def _made(session: Session, env: str) -> Session:
     except UnknownName:
         made = pipeline.create_from_env(session.folder.parent, name, env, recording=Recording(randoms=0))
     echo(f"session {name}: recording experts, proposing (built-in, no VLM); verify it before you trust what it trains")
-    pipeline.record(made)
-    pipeline.propose(made)
+    bar = Bar(name)
+    pipeline.record(made, progress=bar)
+    pipeline.propose(made, progress=bar)
+    bar.close()
     return made
 
 

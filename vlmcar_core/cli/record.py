@@ -71,5 +71,4 @@ def show_verification(proposal: Proposal, verification: Verification) -> None:
     echo(f"{judged.judgement:10} the whole: {judged.reason}")
 
 
-COMMANDS = (record,)
-VERIFY = (verify,)
+COMMANDS = (record, verify)

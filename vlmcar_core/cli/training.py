@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from vlmcar_core import jobs, payments, pipeline, runs
-from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
+from vlmcar_core.cli.base import Bar, as_job, echo, job_option, session_argument
 from vlmcar_core.cli.hyperparameters import algorithm_options, with_file
 from vlmcar_core.cli.monitoring import show_alarms, show_groups
 from vlmcar_core.cli.queue import where_options
@@ -88,16 +88,22 @@ def _weights(texts: tuple[str, ...]) -> dict[str, float]:
 
 
 def _watch_until_done(folders: list[Path]) -> None:
+    """A line whenever a run's state changes or another tenth of it is done; beneath, on a terminal, a bar over all."""
     said: dict[Path, str] = {}
+    bar = Bar("train")
     while True:
         found = [jobs.read(folder) for folder in folders]
         for job in found:
             line = f"{job.state} {job.done * 10 // max(job.total, 1)} {job.total}"
             if said.get(job.folder) != line:
                 said[job.folder] = line
+                bar.clear()
                 echo(describe_job(job.folder, job))
-        if not any(job.running for job in found):
+        left = sum(job.running for job in found)
+        if not left:
+            bar.clear()
             return
+        bar(sum(job.done for job in found), sum(job.total for job in found), f"{left} of {len(found)} runs go on")
         time.sleep(1.0)
 
 
