@@ -8,6 +8,9 @@ from vlmcar_core.sandbox.layers import Health, health
 from vlmcar_core.store import Session, sessions
 from vlmcar_studio import current, widgets
 
+NAME_WIDTH = 200
+"""Pixels: a longer name is cut, so that a task and its verdict are seen beside it."""
+
 STEPS = (
     ("Two frames", "Choose an environment, or upload how a task begins and how it looks when it is done."),
     ("Programs", "Sub-tasks are proposed, and for each a small program that sees from pixels whether it is done."),
@@ -23,11 +26,36 @@ def row(name: str) -> dict[str, str]:
     return {
         "Session": name,
         "Task": task.env_id or "two frames",
-        "Trajectories": str(session.trajectory_count),
-        "Proposal": f"{proposals[-1].number} by {proposals[-1].author}" if proposals else "none yet",
         "Verdict": verdicts.judge_whole(verification).judgement if verification else "not verified",
         "Runs": str(len(session.run_folders())),
+        "Trajectories": str(session.trajectory_count),
+        "Proposal": f"{proposals[-1].number} by {proposals[-1].author}" if proposals else "none yet",
     }
+
+
+def next_step(session: Session) -> tuple[str, str]:
+    """The page that goes on with a session, and what to do there."""
+    proposals = session.proposals().items
+    if not proposals:
+        return (
+            ("record", "Record trajectories") if session.goal is None else ("propose", "Propose sub-tasks and checkers")
+        )
+    verification = session.verification(proposals[-1].number or 0)
+    if verification is None:
+        return "verify", "Verify the checkers"
+    judgement = verdicts.judge_whole(verification).judgement
+    if judgement != "accepted":
+        return "verify", f"See why they are {judgement}"
+    return ("report", "See the report") if session.run_folders() else ("train", "Train")
+
+
+def go_on(session: Session) -> None:
+    """A link to the page that goes on with the open session."""
+    try:
+        page, words = next_step(session)
+    except VlmcarError:
+        page, words = "task", "See what can be read of it"
+    widgets.next_page(page, f"{widgets.plain(session.name)} is open. {words}")
 
 
 def safe_row(name: str) -> dict[str, str]:
@@ -98,9 +126,13 @@ if listing.items:
         on_select=open_selected,
         selection_mode="single-row",
         key="sessions",
+        column_config={"Session": st.column_config.Column(width=NAME_WIDTH)},
         alt="The sessions with their task, newest proposal and verdict",
     )
     st.caption("Select a row to open its session; the numbered pages then show it.")
+    opened = current.session_or_none()
+    if opened is not None:
+        go_on(opened)
 else:
     st.info("There are no sessions yet. Make the first one: it takes a minute to a verified reward.")
 containment()

@@ -24,7 +24,7 @@ WAYS = {
 def show(proposal: Proposal) -> None:
     st.subheader(f"Proposal {proposal.number}")
     reason = f" · {widgets.plain(proposal.reason)}" if proposal.reason else ""
-    st.caption(f"by {widgets.plain(proposal.author)} · {widgets.plain(proposal.created)}{reason}")
+    st.caption(f"by {widgets.plain(proposal.author)} · {widgets.plain(widgets.when(proposal.created))}{reason}")
     st.markdown(f"**Goal.** {widgets.plain(proposal.goal.title)}")
     for doubt in proposal.doubts:
         st.warning(f"Doubt: {widgets.plain(doubt)}", icon=":material/help:")

@@ -43,7 +43,7 @@ def table(session: Session, busy: bool) -> None:
     columns = st.columns(3)
     columns[0].metric("Expert episodes", len(experts), border=True)
     columns[1].metric("Random episodes", len(randoms), border=True)
-    columns[2].metric("All frames", sum(info.steps + 1 for info in listing.items), border=True)
+    columns[2].metric("All frames", f"{sum(info.steps + 1 for info in listing.items):,}", border=True)
     if randoms:
         length = session.header().recording.random_steps
         st.caption(

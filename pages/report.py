@@ -24,6 +24,7 @@ if proposals.items:
 st.subheader("Sub-tasks")
 if not proposals.items:
     st.info("Nothing is proposed yet.")
+    widgets.next_page("propose", "Propose sub-tasks and checkers")
 else:
     proposal = proposals.items[-1]
     assert proposal.number is not None
@@ -40,6 +41,7 @@ else:
             st.code(widgets.verbatim(step.checker.source), language="python")
     if verification is None:
         st.info("Not verified yet.")
+        widgets.next_page("verify", "Verify")
     else:
         whole = verdicts.judge_whole(verification)
         widgets.badge(whole.judgement)
@@ -48,6 +50,7 @@ st.subheader("Training")
 curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
 if not curves:
     st.info("Not trained yet.")
+    widgets.next_page("train", "Train")
 else:
     kind = st.segmented_control("The camera on a figure saves", ["svg", "png"], default="svg", required=True)
     left, right = st.columns(2)

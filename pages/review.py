@@ -12,6 +12,9 @@ from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, Frame, Inspection, Proposal, SubTask, slug
 from vlmcar_studio import asking, conversation, current, editor, importer, overlay, widgets
 
+TITLE_WIDTH = 560
+"""Pixels: beside a title its buttons have room, and on a phone they come beneath it."""
+
 TEMPLATE = '''def identify_thing(image):
     """What this is about: a mask, a box (x, y, width, height), a point (x, y) or None."""
     return image.max(axis=2) > 200
@@ -54,7 +57,7 @@ def outline(session: Session, edited: Proposal) -> None:
         last = len(edited.subtasks) - 1
         with st.container(horizontal=True, vertical_alignment="bottom"):
             key = f"title-{step.key}-{step.title}"
-            name = st.text_input(f"Sub-task {index + 1}", step.title, key=key, max_chars=200)
+            name = st.text_input(f"Sub-task {index + 1}", step.title, key=key, max_chars=200, width=TITLE_WIDTH)
             up = st.button(
                 "", icon=":material/arrow_upward:", key=f"up-{step.key}", disabled=index == 0, help="Earlier"
             )
@@ -237,7 +240,7 @@ def versions(session: Session, edited: Proposal) -> None:
             "Proposal": item.number,
             "From": item.parent,
             "Author or model": item.author,
-            "When": item.created,
+            "When": widgets.when(item.created),
             "Why": item.reason,
             "Conversation": item.dialogue,
         }

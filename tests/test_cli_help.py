@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.conftest import ALWAYS, RED_AT_LEAST, proposal, trajectory
+from tests.conftest import NEVER, RED_AT_LEAST, proposal, trajectory
 from tests.test_cli import ENV, vlmcar
 from vlmcar_core import cli as commands
 from vlmcar_core.cli import cli
@@ -152,7 +152,7 @@ def test_exit_code_0_and_4_tell_whether_the_checkers_pass(make_session: Callable
     sound = RED_AT_LEAST.format(pixels=4)
     session.add_proposal(proposal(("see-red", sound), goal=RED_AT_LEAST.format(pixels=9)))
     assert vlmcar(tmp_path, "verify", "red").returncode == 0
-    session.add_proposal(proposal(("see-red", sound), goal=ALWAYS))
+    session.add_proposal(proposal(("see-red", sound), goal=NEVER))
     assert vlmcar(tmp_path, "verify", "red").returncode == 4
 
 

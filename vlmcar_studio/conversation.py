@@ -22,7 +22,9 @@ def show(dialogue: Dialogue, live: bool = False) -> None:
     """Every question and answer, word for word; of a running one also what is arriving."""
     titles = questions.titles(dialogue.exchanges)
     came = f"became proposal {dialogue.proposal}" if dialogue.proposal is not None else waits_for(dialogue, live)
-    st.caption(widgets.plain(f"{dialogue.model} · {dialogue.header.created} · {came} · {dialogue.spent.words}"))
+    st.caption(
+        widgets.plain(f"{dialogue.model} · {widgets.when(dialogue.header.created)} · {came} · {dialogue.spent.words}")
+    )
     for done in dialogue.exchanges:
         _exchange(done, titles)
     if live:
@@ -73,7 +75,7 @@ def _exchange(done: Exchange, titles: Sequence[str]) -> None:
         if done.problem:
             st.error(f"This answer could not be used: {widgets.plain(done.problem)}")
         tries = f" · {done.reply.tries} requests" if done.reply.tries > 1 else ""
-        words = f"{done.reply.model} · {Spent.of(done.reply).words}{tries} · {done.created}"
+        words = f"{done.reply.model} · {Spent.of(done.reply).words}{tries} · {widgets.when(done.created)}"
         st.caption(widgets.plain(words))
         answer, question, whole = st.tabs(["Answer", "Question", "All that was sent"])
         answer.code(widgets.verbatim(done.reply.text) or "(nothing)", language=None, wrap_lines=True)

@@ -8,7 +8,8 @@ from vlmcar_core.store import Session, sessions
 from vlmcar_studio import widgets
 
 PARAMETER = "session"
-NONE = "—"
+NONE = "none open"
+"""Has a space, which no session's name can have."""
 
 
 def picker() -> None:
@@ -53,7 +54,11 @@ def session() -> Session:
     """The current session; without one, the page says how to get one and stops."""
     found = session_or_none()
     if found is None:
-        st.info("No session is open. Choose one in the sidebar, or make one.", icon=":material/folder_open:")
+        st.title("No session is open")
+        st.info(
+            "This page is about one session. Open one of those there are, or make one.", icon=":material/folder_open:"
+        )
+        st.page_link(widgets.PAGES / "home.py", label="All sessions", icon=":material/home:")
         st.page_link(widgets.PAGES / "task.py", label="New session", icon=":material/add:")
         st.stop()
     return found

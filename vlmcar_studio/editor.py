@@ -1,6 +1,8 @@
 """The code editor: streamlit-ace behind one function, with what is wrong in the gutter."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit_ace import st_ace
@@ -12,7 +14,22 @@ FONT_SIZE = 15
 """At 14, its default, underscores cannot be seen on Linux."""
 
 
-def edit(source: str, key: str, diagnostics: Sequence[Diagnostic], height: int = 460) -> str:
+KEYS = Path(__file__).with_name("editor.js")
+HINT = "<p>Tab indents; <kbd>Esc</kbd>, then <kbd>Tab</kbd>, leaves the editor.</p>"
+HINT_STYLE = (
+    "p { margin: 0; font-family: var(--st-font); font-size: 0.8rem; color: var(--st-text-color); opacity: 0.8; }"
+)
+
+
+@st.cache_resource
+def _keys() -> Any:
+    script = KEYS.read_text(encoding="utf-8")
+    return st.components.v2.component("vlmcar_editor_keys", html=HINT, css=HINT_STYLE, js=script)
+
+
+def edit(
+    source: str, key: str, diagnostics: Sequence[Diagnostic], height: int = 460, label: str = "Source of the checker"
+) -> str:
     """Show source to be edited; returns it as it is now.
 
     Args:
@@ -31,6 +48,7 @@ def edit(source: str, key: str, diagnostics: Sequence[Diagnostic], height: int =
         annotations=[annotation(found) for found in diagnostics],
         key=key,
     )
+    _keys()(key=f"{key}-keys", data={"label": label})
     return source if changed is None else str(changed)
 
 

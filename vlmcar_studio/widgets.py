@@ -33,6 +33,7 @@ JOINER = "\N{WORD JOINER}"
 MADE_OF_TEXT = re.compile(r"(?<=:)(?=[\w+/-])|(?<=www)(?=\.)|(?<=@)(?=\w)|(?<=[<>~-])(?=[->=])", re.IGNORECASE)
 """Where an address, an icon, an emoji or an arrow would be made of plain text."""
 
+STORED_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?\+00:00", re.ASCII)
 REFRESH_SECONDS = 1.0
 PAGES = Path(__file__).parent.parent / "pages"
 
@@ -174,6 +175,12 @@ def saving(name: str, kind: str = "svg") -> dict[str, Any]:
         kind: "svg" or "png".
     """
     return {"displaylogo": False, "toImageButtonOptions": {"format": kind, "filename": name, "scale": 2}}
+
+
+def when(stored: str) -> str:
+    """ "2026-11-23 14:10 UTC", of a time as sessions store it; anything else as it is."""
+    found = STORED_TIME.fullmatch(stored)
+    return f"{found[1]} {found[2]} UTC" if found else stored
 
 
 def author() -> str:

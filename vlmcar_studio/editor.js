@@ -1,0 +1,35 @@
+// Names the editor for whoever hears the page, and lets Tab out of it after Escape, since in it Tab indents.
+// The editor is a document of its own, in a frame that comes and goes: it is looked for as long as the page shows it.
+
+const LOOK_AGAIN_MS = 500;
+
+export default function ({ data }) {
+  const known = new WeakSet();
+
+  function look() {
+    for (const frame of document.querySelectorAll("iframe[src*='streamlit_ace']")) {
+      const field = frame.contentDocument?.querySelector("textarea.ace_text-input");
+      if (!field || known.has(field)) continue;
+      known.add(field);
+      frame.title = data.label;
+      field.setAttribute("aria-label", `${data.label}. Tab indents; Escape, then Tab, leaves the editor.`);
+      letOut(frame.contentDocument);
+    }
+  }
+
+  look();
+  const looking = setInterval(look, LOOK_AGAIN_MS);
+  return () => clearInterval(looking);
+}
+
+function letOut(page) {
+  let leaving = false;
+  page.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key === "Tab" && leaving) event.stopImmediatePropagation(); // the browser's own Tab is left
+      if (event.key !== "Shift") leaving = event.key === "Escape";
+    },
+    true,
+  );
+}
