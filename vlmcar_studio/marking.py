@@ -116,7 +116,8 @@ def words(mark: Mark, names: Mapping[str, str]) -> str:
     span = f"frame {mark.first}" if mark.first == mark.last else f"frames {mark.first} to {mark.last}"
     name = names.get(mark.key, f"{mark.key} (not in this proposal)")
     why = f": {mark.reason}" if mark.reason else ""
-    return f"{mark.trajectory}, {span}, {name}: {DONE if mark.done else NOT_DONE}{why} ({mark.author}, {widgets.when(mark.created)})"
+    who = f"({mark.author}, {widgets.when(mark.created)})"
+    return f"{mark.trajectory}, {span}, {name}: {DONE if mark.done else NOT_DONE}{why} {who}"
 
 
 def _agreement(session: Session, proposal: Proposal, standing: Sequence[Mark]) -> None:
