@@ -31,8 +31,15 @@ PAGES = (
 )
 
 
+STYLE = """<style>
+[data-testid^="stBaseButton-primary"]:not(:disabled) { color: light-dark(#ffffff, #0b141d); }
+</style>"""
+"""Streamlit writes white on the primary colour, whichever it is: on the dark theme's that is read at 2.3 to 1 only."""
+
+
 def main() -> None:
     st.set_page_config(page_title="VLM-CaR Studio", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     pages = [
         st.Page(ROOT / "pages" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "home")
         for name, title, icon in PAGES

@@ -1,0 +1,212 @@
+"""The app without a mouse: Tab comes to everything, is seen where it is, and is kept nowhere."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ElementHandle, Page, expect
+
+from tests.browser.conftest import Server, settle
+from vlmcar_core import jobs, runs
+from vlmcar_core.store import Session
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
+SECONDS = 120_000
+TABS_MAX = 300
+EDGE = 8
+"""Pixels around an element in which its focus may be drawn."""
+
+ACTIVE = """() => {
+    let active = document.activeElement;
+    while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+    return active;
+}"""
+
+NAMED = """element => {
+    const by = element.getAttribute("aria-labelledby");
+    const labels = [...(element.labels ?? [])].map((label) => label.innerText);
+    const named = by?.split(" ").map((id) => element.getRootNode().getElementById(id)?.innerText ?? "");
+    const inside = element.querySelector("img[alt]")?.alt;
+    return [element.getAttribute("aria-label"), ...(named ?? []), ...labels, element.innerText, element.title, inside]
+        .filter(Boolean).join(" ").trim();
+}"""
+
+STOPS = """() => {
+    const main = document.querySelector("[data-testid=stMain]");
+    const shown = (element) => element.checkVisibility({ visibilityProperty: true }) && element.tabIndex >= 0;
+    return [...main.querySelectorAll("a[href], button:not(:disabled), summary, textarea:not(:disabled)")].filter(shown);
+}"""
+"""Everything in the page that a key should come to, frames and components aside."""
+
+
+def active(page: Page) -> ElementHandle | None:
+    """What has the focus, also within a component; None where nothing has."""
+    element = page.evaluate_handle(ACTIVE).as_element()
+    return element if element is not None and element.evaluate("element => element !== document.body") else None
+
+
+def onwards(page: Page) -> ElementHandle | None:
+    """Press Tab; the editor, in which Tab indents, is left by Escape first."""
+    before = active(page)
+    if before is not None and before.evaluate("element => element.tagName") == "IFRAME":
+        page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    return active(page)
+
+
+def reach(page: Page, name: str) -> ElementHandle:
+    """Press Tab until what has the focus has this name; it must be seen that it has."""
+    for _ in range(TABS_MAX):
+        element = onwards(page)
+        if element is not None and name in element.evaluate(NAMED):
+            assert seen(page, element), f"it is not seen that {name!r} has the focus"
+            return element
+    raise AssertionError(f"Tab does not come to {name!r}")
+
+
+def seen(page: Page, element: ElementHandle) -> bool:
+    """Whether the picture around an element is another with the focus than without."""
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    assert box is not None
+    size = page.viewport_size
+    assert size is not None
+    left, top = max(0.0, box["x"] - EDGE), max(0.0, box["y"] - EDGE)
+    right = min(box["x"] + box["width"] + EDGE, size["width"])
+    bottom = min(box["y"] + box["height"] + EDGE, size["height"])
+    clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+    focused = page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]
+    element.evaluate("element => element.blur()")
+    without = page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]
+    element.evaluate("element => element.focus({ preventScroll: true, focusVisible: true })")
+    return focused != without
+
+
+def press(page: Page, name: str, *keys: str) -> None:
+    """Come to something and press keys there, Enter if none is told."""
+    reach(page, name)
+    for key in keys or ("Enter",):
+        page.keyboard.press(key)
+    settle(page)
+
+
+def enter(page: Page, name: str, text: str) -> None:
+    """Come to a field, put a text in place of its own, and confirm it."""
+    reach(page, name)
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    settle(page)
+
+
+@pytest.fixture(scope="module")
+def full(app: Server) -> str:
+    shutil.copytree(ROOT / "sessions" / "example-doorkey-6x6", app.root / "keys")
+    return "keys"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tab_comes_to_everything_and_around(full: str, visit: Callable[..., Page], name: str) -> None:
+    page = visit("" if name == "home" else name, session=full)
+    wanted = page.evaluate(f"({STOPS})().length")
+    assert page.evaluate(f"window.stops = ({STOPS})(), window.met = new Set(), window.stops.length") == wanted
+    nameless = []
+    before = None
+    for _ in range(TABS_MAX):
+        element = onwards(page)
+        if element is None:
+            continue
+        table = element.evaluate("element => element.closest(\"[data-testid=stDataFrame]\") !== null")
+        if not table and not element.evaluate(NAMED):
+            nameless.append(element.evaluate("element => element.outerHTML.slice(0, 200)"))
+        again = element.evaluate("element => { const again = met.has(element); met.add(element); return again; }")
+        if again and not (table and before == "table"):
+            break
+        before = "table" if table else ""
+    else:
+        raise AssertionError(f"Tab is kept somewhere on the page {name}")
+    missed = page.evaluate(
+        "stops.filter(one => one.isConnected && !met.has(one)).map(one => one.outerHTML.slice(0, 200))"
+    )
+    assert not missed and not nameless, f"missed: {missed}; without a name: {nameless}"
+
+
+def test_from_nothing_to_a_report_without_a_mouse(
+    server: Server, page: Page, wait: Callable[[Callable[[], bool], float], None]
+) -> None:
+    page.goto(server.url)
+    settle(page)
+    press(page, "New session")
+    reach(page, "Environment")
+    page.keyboard.type("DoorKey-5x5")
+    page.keyboard.press("Enter")
+    settle(page)
+    press(page, "Pictures and recordings")
+    enter(page, "Random episodes", "30")
+    enter(page, "Steps of a random episode at most", "25")
+    enter(page, "Name", "keys")
+    press(page, "Make session")
+    expect(page.get_by_role("heading", name="Task")).to_be_visible(timeout=SECONDS)
+    session = Session.open(server.root, "keys")
+
+    press(page, "Next: record trajectories")
+    press(page, "Record what is missing")
+    wait(lambda: len(session.trajectories().items) == 32, 90)
+    expect(page.get_by_role("link", name="Next: propose")).to_be_visible(timeout=SECONDS)
+    press(page, "Next: propose")
+    reach(page, "lightbulb Propose")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Proposal 0")).to_be_visible(timeout=SECONDS)
+
+    press(page, "Next: review and edit")
+    enter(page, "Sub-task 1", "Fetch the key")
+    press(page, "Save as the next proposal")
+    wait(lambda: session.proposal().number == 1, 60)
+    assert session.proposal().subtasks[0].title == "Fetch the key"
+
+    press(page, "Next: verify")
+    reach(page, "fact_check Verify")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The whole proposal")).to_be_visible(timeout=SECONDS)
+    settle(page)
+    press(page, "frame 0 of", "ArrowRight", "ArrowRight")
+    expect(page.get_by_text("frame 2 of")).to_be_visible()
+
+    press(page, "Next: train")
+    enter(page, "Steps a run", "1000000")
+    reach(page, "Start training")
+    page.keyboard.press("Enter")
+    wait(lambda: len(runs.runs(session).items) == 2, 60)
+    folders = [run.folder for run in runs.runs(session).items]
+    wait(lambda: all(jobs.read(folder).running for folder in folders), 60)
+    for folder in folders:
+        jobs.cancel(folder)
+
+    page.goto(f"{server.url}/report?session=keys")
+    settle(page)
+    press(page, "Write the report file")
+    expect(page.get_by_role("button", name="Download keys.html")).to_be_visible(timeout=SECONDS)
+    with page.expect_download(timeout=SECONDS) as download:
+        press(page, "Download keys.html")
+    assert download.value.suggested_filename == "keys.html"
+
+
+def test_escape_and_tab_leave_the_editor_and_tab_alone_indents(full: str, visit: Callable[..., Page]) -> None:
+    page = visit("review", session=full)
+    frame = reach(page, "Source of the checker")
+    inside = frame.content_frame()
+    assert inside is not None
+    first = inside.locator(".ace_line").first
+    expect(first).to_contain_text('"""')
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("Tab")
+    expect(first).to_have_text('    """Take the key (yellow here)')
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    after = active(page)
+    assert after is not None and after.evaluate("element => element.tagName") != "IFRAME"
