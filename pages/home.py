@@ -38,15 +38,15 @@ def next_step(session: Session) -> tuple[str, str]:
     proposals = session.proposals().items
     if not proposals:
         return (
-            ("record", "Record trajectories") if session.goal is None else ("propose", "Propose sub-tasks and checkers")
+            ("record", "record trajectories") if session.goal is None else ("propose", "propose sub-tasks and checkers")
         )
     verification = session.verification(proposals[-1].number or 0)
     if verification is None:
-        return "verify", "Verify the checkers"
+        return "verify", "verify the checkers"
     judgement = verdicts.judge_whole(verification).judgement
     if judgement != "accepted":
-        return "verify", f"See why they are {judgement}"
-    return ("report", "See the report") if session.run_folders() else ("train", "Train")
+        return "verify", f"see why the checkers are {judgement}"
+    return ("report", "see the report") if session.run_folders() else ("train", "train")
 
 
 def go_on(session: Session) -> None:
@@ -54,8 +54,9 @@ def go_on(session: Session) -> None:
     try:
         page, words = next_step(session)
     except VlmcarError:
-        page, words = "task", "See what can be read of it"
-    widgets.next_page(page, f"{widgets.plain(session.name)} is open. {words}")
+        page, words = "task", "see what can be read of it"
+    st.caption(f"Open: **{widgets.plain(session.name)}**")
+    widgets.next_page(page, f"Next: {words}")
 
 
 def safe_row(name: str) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """Pictures of every page of a running app, light and dark, wide and narrow.
 
-python scripts/screenshots.py http://127.0.0.1:8501 --session example-doorkey-6x6 --out shots
+python -m scripts.screenshots http://127.0.0.1:8501 --session example-doorkey-6x6 --out shots
+python -m scripts.screenshots http://127.0.0.1:8501 --docs      # those of the README, of the example sessions
 """
 
 import argparse
+import io
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -34,6 +38,58 @@ PAGES = (
 WIDTHS = (1280, 390)
 
 
+DOCS = Path(__file__).parent.parent / "docs" / "screenshots"
+DOCS_SIZE = (1280, 860)
+DOCS_SHOWN = 960
+"""How wide they are kept, in pixels."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of the README."""
+
+    page: str
+    at: str | None = None
+    """The heading that is brought to the top; the page's own if None."""
+
+    theme: str = "light"
+    session: str = "example-doorkey-6x6"
+    frame: str = ""
+    """More of the address."""
+
+    @property
+    def name(self) -> str:
+        part = f"-{self.at.lower().replace(' ', '-')}" if self.at else ""
+        return f"{self.page}{part}.png"
+
+
+SHOTS = (
+    Shot("review"),
+    Shot("verify"),
+    Shot("verify", at="Replay", frame="trajectory=expert-000&frame=8", theme="dark"),
+    Shot("train"),
+)
+
+
+def for_docs(browser: Browser, url: str) -> None:
+    """The pictures of the README, in few colours, so that a clone stays small."""
+    DOCS.mkdir(exist_ok=True)
+    wide, tall = DOCS_SIZE
+    for shot in SHOTS:
+        context = browser.new_context(color_scheme=shot.theme, viewport={"width": wide, "height": tall})  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(f"{url}/{shot.page}?session={shot.session}&{shot.frame}")
+        settle(page)
+        if shot.at is not None:
+            heading = page.get_by_role("heading", name=shot.at, exact=True)
+            heading.evaluate("element => element.scrollIntoView({ block: 'start' })")
+            settle(page)
+        picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        picture = picture.resize((DOCS_SHOWN, tall * DOCS_SHOWN // wide), Image.Resampling.LANCZOS)
+        picture.quantize(128, dither=Image.Dither.NONE).save(DOCS / shot.name, optimize=True)
+        context.close()
+
+
 def settle(page: Page) -> None:
     """Wait until the page is connected, nothing runs and nothing is being drawn."""
     page.wait_for_selector("[data-testid=stApp][data-test-connection-state=CONNECTED]", timeout=30_000)
@@ -54,14 +110,19 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--session", default="")
     parser.add_argument("--query", default="", help="more of the address, such as by=openai")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("shots"))
+    parser.add_argument("--docs", action="store_true", help="make the pictures of the README instead")
     parser.add_argument("--pages", nargs="+", default=PAGES, choices=PAGES)
     parser.add_argument("--themes", nargs="+", default=("light", "dark"), choices=("light", "dark"))
     parser.add_argument("--widths", nargs="+", type=int, default=WIDTHS)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        if options.docs:
+            for_docs(browser, options.url)
+            browser.close()
+            return
+        options.out.mkdir(parents=True, exist_ok=True)
         for theme in options.themes:
             for width in options.widths:
                 context = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})

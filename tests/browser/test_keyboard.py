@@ -43,6 +43,14 @@ STOPS = """() => {
 """Everything in the page that a key should come to, frames and components aside."""
 
 
+MISSED = """() => {
+    const group = (one) => one.closest("[data-testid=stButtonGroup]");  // one stop; within it, arrow keys
+    const groups = new Set([...met].map(group).filter(Boolean));
+    return stops.filter((one) => one.isConnected && !met.has(one) && !groups.has(group(one)))
+        .map((one) => one.outerHTML.slice(0, 300));
+}"""
+
+
 def active(page: Page) -> ElementHandle | None:
     """What has the focus, also within a component; None where nothing has."""
     element = page.evaluate_handle(ACTIVE).as_element()
@@ -120,7 +128,7 @@ def test_tab_comes_to_everything_and_around(full: str, visit: Callable[..., Page
         element = onwards(page)
         if element is None:
             continue
-        table = element.evaluate("element => element.closest(\"[data-testid=stDataFrame]\") !== null")
+        table = element.evaluate('element => element.closest("[data-testid=stDataFrame]") !== null')
         if not table and not element.evaluate(NAMED):
             nameless.append(element.evaluate("element => element.outerHTML.slice(0, 200)"))
         again = element.evaluate("element => { const again = met.has(element); met.add(element); return again; }")
@@ -129,9 +137,7 @@ def test_tab_comes_to_everything_and_around(full: str, visit: Callable[..., Page
         before = "table" if table else ""
     else:
         raise AssertionError(f"Tab is kept somewhere on the page {name}")
-    missed = page.evaluate(
-        "stops.filter(one => one.isConnected && !met.has(one)).map(one => one.outerHTML.slice(0, 200))"
-    )
+    missed = page.evaluate(MISSED)
     assert not missed and not nameless, f"missed: {missed}; without a name: {nameless}"
 
 
