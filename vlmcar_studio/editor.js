@@ -2,6 +2,7 @@
 // The editor is a document of its own, in a frame that comes and goes: it is looked for as long as the page shows it.
 
 const LOOK_AGAIN_MS = 500;
+const RING = "3px solid var(--st-primary-color, #1f6f8b)";
 
 export default function ({ data }) {
   const known = new WeakSet();
@@ -14,6 +15,8 @@ export default function ({ data }) {
       frame.title = data.label;
       field.setAttribute("aria-label", `${data.label}. Tab indents; Escape, then Tab, leaves the editor.`);
       letOut(frame.contentDocument);
+      field.addEventListener("focus", () => (frame.style.outline = RING));
+      field.addEventListener("blur", () => (frame.style.outline = ""));
     }
   }
 

@@ -1,5 +1,6 @@
 """The app without a mouse: Tab comes to everything, is seen where it is, and is kept nowhere."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +27,20 @@ ACTIVE = """() => {
     return active;
 }"""
 
-NAMED = """element => {
-    const by = element.getAttribute("aria-labelledby");
-    const labels = [...(element.labels ?? [])].map((label) => label.innerText);
-    const named = by?.split(" ").map((id) => element.getRootNode().getElementById(id)?.innerText ?? "");
-    const inside = element.querySelector("img[alt]")?.alt;
-    return [element.getAttribute("aria-label"), ...(named ?? []), ...labels, element.innerText, element.title, inside]
-        .filter(Boolean).join(" ").trim();
+NAMES = """element => {
+    const words = (one) => {
+        const copy = one.cloneNode(true);
+        copy.querySelectorAll("[data-testid*=Icon]").forEach((icon) => icon.remove());
+        return copy.textContent;
+    };
+    const by = (element.getAttribute("aria-labelledby") ?? "").split(" ").filter(Boolean);
+    const labels = [...(element.labels ?? []), ...by.map((id) => element.getRootNode().getElementById(id))];
+    const own = element.matches("a, button, summary, canvas, [role]:not([role=dialog])") ? [words(element)] : [];
+    const pictures = [...element.querySelectorAll("img[alt]")].map((picture) => picture.alt);
+    const all = [element.getAttribute("aria-label"), ...labels.filter(Boolean).map(words), ...own, ...pictures];
+    return [...all, element.title].filter(Boolean).map((name) => name.trim()).filter(Boolean);
 }"""
+"""What an element is called: by its label, its words without icons, or its picture."""
 
 STOPS = """() => {
     const main = document.querySelector("[data-testid=stMain]");
@@ -44,7 +51,7 @@ STOPS = """() => {
 
 
 MISSED = """() => {
-    const group = (one) => one.closest("[data-testid=stButtonGroup]");  // one stop; within it, arrow keys
+    const group = (one) => one.dataset.variant && one.parentElement; // pills: one stop, and arrow keys from there
     const groups = new Set([...met].map(group).filter(Boolean));
     return stops.filter((one) => one.isConnected && !met.has(one) && !groups.has(group(one)))
         .map((one) => one.outerHTML.slice(0, 300));
@@ -67,10 +74,10 @@ def onwards(page: Page) -> ElementHandle | None:
 
 
 def reach(page: Page, name: str) -> ElementHandle:
-    """Press Tab until what has the focus has this name; it must be seen that it has."""
+    """Press Tab until what has the focus has this name (a pattern); it must be seen that it has."""
     for _ in range(TABS_MAX):
         element = onwards(page)
-        if element is not None and name in element.evaluate(NAMED):
+        if element is not None and any(re.fullmatch(name, one) for one in element.evaluate(NAMES)):
             assert seen(page, element), f"it is not seen that {name!r} has the focus"
             return element
     raise AssertionError(f"Tab does not come to {name!r}")
@@ -88,9 +95,11 @@ def seen(page: Page, element: ElementHandle) -> bool:
     bottom = min(box["y"] + box["height"] + EDGE, size["height"])
     clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
     focused = page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]
-    element.evaluate("element => element.blur()")
+    element.evaluate("element => { element.contentDocument?.activeElement?.blur(); element.blur(); }")
     without = page.screenshot(clip=clip, animations="disabled")  # type: ignore[arg-type]
-    element.evaluate("element => element.focus({ preventScroll: true, focusVisible: true })")
+    element.evaluate(
+        "element => (element.contentDocument?.querySelector('textarea') ?? element).focus({ preventScroll: true })"
+    )
     return focused != without
 
 
@@ -129,7 +138,8 @@ def test_tab_comes_to_everything_and_around(full: str, visit: Callable[..., Page
         if element is None:
             continue
         table = element.evaluate('element => element.closest("[data-testid=stDataFrame]") !== null')
-        if not table and not element.evaluate(NAMED):
+        streamlits = element.evaluate("element => element.tagName") == "MAIN"
+        if not table and not streamlits and not element.evaluate(NAMES):
             nameless.append(element.evaluate("element => element.outerHTML.slice(0, 200)"))
         again = element.evaluate("element => { const again = met.has(element); met.add(element); return again; }")
         if again and not (table and before == "table"):
@@ -163,8 +173,8 @@ def test_from_nothing_to_a_report_without_a_mouse(
     press(page, "Record what is missing")
     wait(lambda: len(session.trajectories().items) == 32, 90)
     expect(page.get_by_role("link", name="Next: propose")).to_be_visible(timeout=SECONDS)
-    press(page, "Next: propose")
-    reach(page, "lightbulb Propose")
+    press(page, "Next: propose sub-tasks and checkers")
+    reach(page, "Propose")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Proposal 0")).to_be_visible(timeout=SECONDS)
 
@@ -175,11 +185,11 @@ def test_from_nothing_to_a_report_without_a_mouse(
     assert session.proposal().subtasks[0].title == "Fetch the key"
 
     press(page, "Next: verify")
-    reach(page, "fact_check Verify")
+    reach(page, "Verify")
     page.keyboard.press("Enter")
     expect(page.get_by_text("The whole proposal")).to_be_visible(timeout=SECONDS)
     settle(page)
-    press(page, "frame 0 of", "ArrowRight", "ArrowRight")
+    press(page, ".*frame 0 of.*", "ArrowRight", "ArrowRight")
     expect(page.get_by_text("frame 2 of")).to_be_visible()
 
     press(page, "Next: train")
@@ -197,7 +207,7 @@ def test_from_nothing_to_a_report_without_a_mouse(
     press(page, "Write the report file")
     expect(page.get_by_role("button", name="Download keys.html")).to_be_visible(timeout=SECONDS)
     with page.expect_download(timeout=SECONDS) as download:
-        press(page, "Download keys.html")
+        press(page, "Download keys.html.*")
     assert download.value.suggested_filename == "keys.html"
 
 

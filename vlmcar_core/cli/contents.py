@@ -214,6 +214,40 @@ STAGES = (
                     "sweep demo --again 0",
                 ),
             ),
+            Entry(
+                "resume",
+                "monitoring",
+                "Go on with a run from its last checkpoint",
+                ("resume demo 3",),
+            ),
+            Entry(
+                "clone-run",
+                "monitoring",
+                "Start a run with another's settings, some changed",
+                (
+                    "clone-run demo 3 --set seed=7",
+                    "clone-run demo 3 --set steps=300000 --set learning_rate=0.0003",
+                    "clone-run demo 3 --set proposal=4 --go-on",
+                ),
+            ),
+            Entry(
+                "compare-runs",
+                "monitoring",
+                "Put runs beside each other",
+                ("compare-runs demo 0 1 2", "compare-runs demo 0 4 --baseline 4"),
+            ),
+            Entry(
+                "keep-hacks",
+                "monitoring",
+                "Keep episodes that were paid and not solved, as evidence",
+                ("keep-hacks demo 2",),
+            ),
+            Entry(
+                "export-run",
+                "monitoring",
+                "Write a run's progress as CSV, and for TensorBoard",
+                ("export-run demo 0 --to run-0",),
+            ),
             Entry("sweep-status", "queue", "Show what the cells of a sweep came to", ("sweep-status demo",)),
             Entry("queue", "queue", "Show all that runs or waits, over all sessions", ("queue",)),
             Entry("move-up", "queue", "Let a waiting run pass those before it", ("move-up demo 7 --to-front",)),
@@ -281,7 +315,7 @@ STAGES = (
     ),
 )
 
-HIDDEN = {"train-run": "training", "train-elsewhere": "training"}
+HIDDEN = {"train-run": "training", "train-elsewhere": "training", "drive-host": "drive"}
 """Commands that only our own processes use, with their modules."""
 
 ENTRIES = {entry.name: entry for stage in STAGES for entry in stage.entries}

@@ -41,10 +41,7 @@ def resume(session: Session, run: int) -> None:
 def clone_run(session: Session, run: int, changes: tuple[str, ...], go_on: bool) -> None:
     """Start a run with the settings of RUN, some of them changed.
 
-    \b
-    vlmcar clone-run demo 3 --set seed=7
-    vlmcar clone-run demo 3 --set steps=300000 --set learning_rate=0.0003
-    vlmcar clone-run demo 3 --set proposal=4 --go-on     the mended checkers, and what is learned already
+    With another proposal and --go-on it trains with mended checkers what is learned already.
     """
     job = continuing.clone(session, run, dict(map(_change, changes)), go_on)
     echo(f"started {job.folder.parent.name}/{job.folder.name}")
