@@ -5,13 +5,11 @@ const LOOK_AGAIN_MS = 500;
 const RING = "3px solid var(--st-primary-color, #1f6f8b)";
 
 export default function ({ data }) {
-  const known = new WeakSet();
-
   function look() {
     for (const frame of document.querySelectorAll("iframe[src*='streamlit_ace']")) {
       const field = frame.contentDocument?.querySelector("textarea.ace_text-input");
-      if (!field || known.has(field)) continue;
-      known.add(field);
+      if (!field || field.dataset.named) continue;
+      field.dataset.named = "yes";
       frame.title = data.label;
       field.setAttribute("aria-label", `${data.label}. Tab indents; Escape, then Tab, leaves the editor.`);
       letOut(frame.contentDocument);
