@@ -13,6 +13,7 @@ export default function ({ data }) {
       frame.title = data.label;
       field.setAttribute("aria-label", `${data.label}. Tab indents; Escape, then Tab, leaves the editor.`);
       letOut(frame.contentDocument);
+      for (const bar of frame.contentDocument.querySelectorAll(".ace_scrollbar")) bar.tabIndex = -1; // no stops of Tab
       field.addEventListener("focus", () => (frame.style.outline = RING));
       field.addEventListener("blur", () => (frame.style.outline = ""));
     }
