@@ -63,7 +63,8 @@ def from_environment() -> None:
     left, right = st.columns([3, 2])
     with left:
         titles = pipeline.env_families()
-        suite = st.pills("Suite", titles, format_func=titles.__getitem__, default=next(iter(titles)), key="suite")
+        first = next(iter(titles))
+        suite = st.pills("Suite", titles, format_func=titles.__getitem__, default=first, key="suite", wrap=True)
         inside = [id for id, (family, _) in known.items() if family == suite or suite is None]
         if not inside:
             missing(suite)

@@ -31,6 +31,7 @@ RUN = """async () => {
         { rule: id, impact, html: html.slice(0, 300), target: String(target[0]), why: failureSummary })));
 }"""
 
+
 def findings(page: Page) -> list[dict[str, Any]]:
     """What axe finds in the page and in each frame of it that is serious or critical, Streamlit's markup included."""
     found: list[dict[str, Any]] = []
