@@ -42,6 +42,7 @@ STAGES = (
                     "new demo --env MiniGrid-DoorKey-8x8-v0",
                     """new arm --env PandaPush-v3 --settings '{"views": "front", "size": 84}'""",
                     "new drawer --initial closed.png --goal open.png",
+                    "new camera --no-env",
                 ),
             ),
             Entry(
@@ -49,6 +50,15 @@ STAGES = (
                 "task",
                 "List environments, the paper's first",
                 ("envs", "envs doorkey", "envs panda --expert"),
+            ),
+            Entry(
+                "check-env",
+                "task",
+                "Say whether any Gymnasium id can be used, and what is missing",
+                (
+                    """check-env FrozenLake-v1 --settings '{"kwargs": "{\\"is_slippery\\": false}"}'""",
+                    "--gym-module my_envs check-env My-v0",
+                ),
             ),
             Entry(
                 "goal",
@@ -68,6 +78,16 @@ STAGES = (
                 "record",
                 "Record the expert and random episodes that are missing",
                 ("record demo", "record demo --random 300 --random-steps 100 --replace"),
+            ),
+            Entry(
+                "import-trajectories",
+                "trajectories",
+                "Take trajectories from NPZ, pictures, video or Minari",
+                (
+                    "import-trajectories demo push.mp4 --look",
+                    "import-trajectories demo push.mp4 --source expert --success yes",
+                    "import-trajectories demo D4RL/door/human-v2 --success key:infos/success",
+                ),
             ),
             Entry(
                 "near-misses",
@@ -256,8 +276,18 @@ STAGES = (
         ),
     ),
     Stage(
-        "7 Report",
-        (Entry("report", "view", "Write the session as one HTML file", ("report demo", "report demo --out r.html")),),
+        "7 Take away",
+        (
+            Entry("report", "view", "Write the session as one HTML file", ("report demo", "report demo --out r.html")),
+            Entry(
+                "export-trajectories",
+                "trajectories",
+                "Write trajectories as NPZ or as a Minari dataset",
+                ("export-trajectories demo", "export-trajectories demo --to minari --source expert"),
+            ),
+            Entry("pack", "packing", "Write a session as one file, for another machine", ("pack demo",)),
+            Entry("unpack", "packing", "Make a session of such a file", ("unpack demo.zip --name again",)),
+        ),
     ),
     Stage(
         "Models",

@@ -68,11 +68,8 @@ def envs(text: str, expert: bool) -> None:
 def check_env(env_id: str, settings: dict[str, Any]) -> None:
     """Say whether a registered Gymnasium id can be used, and what is missing; exit code 1 if something is.
 
-    It is made, reset, drawn and stepped. Of other packages than Gymnasium itself the module is named first:
-
-    \b
-      vlmcar check-env FrozenLake-v1 --settings '{"kwargs": "{\\"is_slippery\\": false}"}'
-      vlmcar --gym-module my_envs check-env My-v0 --settings '{"success_by": "info", "success_key": "is_success"}'
+    It is made, reset, drawn and stepped. Of other packages than Gymnasium itself the module is named first, with
+    `vlmcar --gym-module`.
     """
     from vlmcar_core.envs import _gymnasium
 

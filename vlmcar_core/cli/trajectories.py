@@ -32,12 +32,8 @@ def import_trajectories(session: Session, paths: tuple[Path, ...], look: bool, j
     """Take trajectories from files: all that PATHS hold, or nothing.
 
     A PATH is an NPZ file (keys: frames, actions, rewards, terminated, truncated, success, seed, env_id), a folder of
-    pictures or of such folders, a GIF, a video, or a Minari dataset by its folder or its local id. Look first:
-
-    \b
-      vlmcar import-trajectories demo push.mp4 --look
-      vlmcar import-trajectories demo push.mp4 --source expert --success yes
-      vlmcar import-trajectories demo D4RL/door/human-v2 --success key:infos/success
+    pictures or of such folders, a GIF, a video, or a Minari dataset by its folder or its local id. Look
+    first, with --look.
 
     A file that holds actions and no frames is replayed in the session's environment from the recorded seed.
     """
