@@ -99,7 +99,7 @@ if not any(proposal.candidate for proposal, _ in found):
 table(found)
 with st.container(border=True):
     adopting(session, found)
-st.subheader("Merge the best checkers")
+st.header("Merge the best checkers")
 st.caption(
     "Checkers of different candidates watch the same sub-task when their titles are alike, or when they first fire "
     "within a frame of each other on every expert."
@@ -108,7 +108,7 @@ try:
     merging(session, found)
 except VlmcarError as error:
     widgets.failed(error)
-st.subheader("What it cost")
+st.header("What it cost")
 accounts = candidates.accounts(session)
 left, middle, right = st.columns(3)
 left.metric("In all", f"${accounts.spent.money:.4f}", border=True, help=widgets.plain(accounts.spent.words))

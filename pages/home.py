@@ -116,7 +116,7 @@ if listing.problems:
     lines = "\n".join(f"- {widgets.plain(problem)}" for problem in listing.problems)
     st.warning(f"Some sessions cannot be read; the others are listed.\n{lines}")
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.subheader("Sessions")
+    st.header("Sessions")
     if st.button("New session", type="primary", icon=":material/add:"):
         current.choose(None)
         st.switch_page(widgets.PAGES / "task.py")

@@ -22,7 +22,7 @@ WAYS = {
 
 
 def show(proposal: Proposal) -> None:
-    st.subheader(f"Proposal {proposal.number}")
+    st.header(f"Proposal {proposal.number}")
     reason = f" · {widgets.plain(proposal.reason)}" if proposal.reason else ""
     st.caption(f"by {widgets.plain(proposal.author)} · {widgets.plain(widgets.when(proposal.created))}{reason}")
     st.markdown(f"**Goal.** {widgets.plain(proposal.goal.title)}")
@@ -172,5 +172,5 @@ else:
     widgets.next_page("review", "Next: review and edit")
     widgets.next_page("verify", "Or straight on: verify")
 if not busy and session.dialogue_folders():
-    st.subheader("Conversations")
+    st.header("Conversations")
     resume(session, busy)

@@ -193,7 +193,7 @@ try:
     base = session.proposal(tried[-1].proposal) if tried else standing
     seen = session.verification(base.number or 0)
     if tried:
-        st.subheader("Another round")
+        st.header("Another round")
         if len(tried) >= repair.ROUNDS:
             st.warning(f"{len(tried)} rounds have not mended it. Editing by hand may be quicker.")
         fresh = st.toggle("Begin again from the standing checker, not from the last try")
@@ -208,6 +208,6 @@ if busy:
 else:
     widgets.watch_job(session, "repair")
     if session.dialogue_folders():
-        st.subheader("Conversations")
+        st.header("Conversations")
         if conversation.history(session, "repair-conversation", repair=True) is None:
             st.caption("None yet.")

@@ -70,7 +70,7 @@ def show(session: Session) -> None:
     if not listing.items:
         st.info("No sweep yet.")
         return
-    st.subheader("What they came to")
+    st.header("What they came to")
     found = {one.number: one for one in listing.items}
     number = st.selectbox(
         "Sweep", list(reversed(found)), format_func=lambda number: described(found[number]), key="which-sweep"

@@ -164,7 +164,7 @@ widgets.problems(listing.problems)
 if not listing.items:
     st.info("No run yet. Start a dense and a sparse one: their curves are drawn beside each other.")
     st.stop()
-st.subheader("Runs")
+st.header("Runs")
 monitor.overview(session)
 st.session_state.setdefault("train-view", "One run")
 view = st.segmented_control("More", ["One run", "Compare", "Watch a policy"], required=True, key="train-view")

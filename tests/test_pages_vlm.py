@@ -36,7 +36,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def subheaders(app: AppTest) -> list[str]:
-    return [item.value for item in app.subheader]
+    return [item.value for item in app.header]
 
 
 def button(app: AppTest, label: str):
