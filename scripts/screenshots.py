@@ -8,6 +8,7 @@ import argparse
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -48,26 +49,22 @@ DOCS_SHOWN = 960
 class Shot:
     """One picture of the README."""
 
+    name: str
     page: str
     at: str | None = None
-    """The heading that is brought to the top; the page's own if None."""
+    """What is written at its top; the page's beginning if None."""
 
-    theme: str = "light"
-    session: str = "example-doorkey-6x6"
-    frame: str = ""
+    theme: Literal["light", "dark"] = "light"
+    query: str = ""
     """More of the address."""
 
-    @property
-    def name(self) -> str:
-        part = f"-{self.at.lower().replace(' ', '-')}" if self.at else ""
-        return f"{self.page}{part}.png"
 
-
+SESSION = "example-doorkey-6x6"
 SHOTS = (
-    Shot("review"),
-    Shot("verify"),
-    Shot("verify", at="Replay", frame="trajectory=expert-000&frame=8", theme="dark"),
-    Shot("train"),
+    Shot("review", "review", at="Checker"),
+    Shot("verify", "verify"),
+    Shot("replay", "verify", at="What the code sees, by", query="trajectory=expert-000&frame=8", theme="dark"),
+    Shot("train", "train", at="Runs"),
 )
 
 
@@ -76,17 +73,17 @@ def for_docs(browser: Browser, url: str) -> None:
     DOCS.mkdir(exist_ok=True)
     wide, tall = DOCS_SIZE
     for shot in SHOTS:
-        context = browser.new_context(color_scheme=shot.theme, viewport={"width": wide, "height": tall})  # type: ignore[arg-type]
+        context = browser.new_context(color_scheme=shot.theme, viewport={"width": wide, "height": tall})
         page = context.new_page()
-        page.goto(f"{url}/{shot.page}?session={shot.session}&{shot.frame}")
+        page.goto(f"{url}/{shot.page}?session={SESSION}&{shot.query}")
         settle(page)
         if shot.at is not None:
-            heading = page.get_by_role("heading", name=shot.at, exact=True)
-            heading.evaluate("element => element.scrollIntoView({ block: 'start' })")
+            words = page.get_by_test_id("stMain").get_by_text(shot.at, exact=True).first
+            words.evaluate("element => element.scrollIntoView({ block: 'start' })")
             settle(page)
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         picture = picture.resize((DOCS_SHOWN, tall * DOCS_SHOWN // wide), Image.Resampling.LANCZOS)
-        picture.quantize(128, dither=Image.Dither.NONE).save(DOCS / shot.name, optimize=True)
+        picture.quantize(256, dither=Image.Dither.NONE).save(DOCS / f"{shot.name}.png", optimize=True)
         context.close()
 
 

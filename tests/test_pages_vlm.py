@@ -35,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def subheaders(app: AppTest) -> list[str]:
+def headings(app: AppTest) -> list[str]:
     return [item.value for item in app.header]
 
 
@@ -62,7 +62,7 @@ def test_a_chat_page_is_asked_by_copy_and_paste(root: Path) -> None:
         app.text_area(key=f"pasted-0-{number}").set_value(answer)
         button(app, "Take this answer").click().run()
     assert not app.exception and session.proposal().author == "pasted from a chat page"
-    assert session.proposal().subtasks[1].title == "Paint seven pixels" and "Proposal 0" in subheaders(app)
+    assert session.proposal().subtasks[1].title == "Paint seven pixels" and "Proposal 0" in headings(app)
 
 
 def test_a_pasted_answer_that_cannot_be_used_says_why_and_is_kept(root: Path) -> None:
