@@ -21,7 +21,7 @@ with st.container(border=True):
 if proposals.items:
     with st.container(border=True):
         take_away.bundle(session, proposals.items[-1])
-st.subheader("Sub-tasks")
+st.header("Sub-tasks")
 if not proposals.items:
     st.info("Nothing is proposed yet.")
     widgets.next_page("propose", "Propose sub-tasks and checkers")
@@ -46,7 +46,7 @@ else:
         whole = verdicts.judge_whole(verification)
         widgets.badge(whole.judgement)
         st.markdown(f"**The whole proposal:** {widgets.plain(whole.reason)}.")
-st.subheader("Training")
+st.header("Training")
 curves = [(run, runs.read_progress(run.folder)) for run in listing.items]
 if not curves:
     st.info("Not trained yet.")

@@ -90,7 +90,7 @@ def firing_figure(
 def firing(
     session: Session, proposal: Proposal, verification: Verification, infos: Mapping[str, TrajectoryInfo]
 ) -> None:
-    st.subheader("When each checker fired")
+    st.header("When each checker fired")
     digests = [step.checker.digest for step in proposal.steps]
     stamps = trajectories.stamps(session)
     number = verification.number or 0
@@ -121,7 +121,7 @@ def show_replay(session: Session, proposal: Proposal, verification: Verification
 
 
 def replay_of_one(session: Session, proposal: Proposal, verification: Verification | None) -> None:
-    st.subheader("Replay")
+    st.header("Replay")
     infos = {info.id: info for info in trajectories.infos(session).items}
     wrong = trajectories.faults(verification)
     titles = marking.titles(proposal)

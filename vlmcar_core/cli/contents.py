@@ -278,7 +278,24 @@ STAGES = (
     Stage(
         "7 Take away",
         (
-            Entry("report", "view", "Write the session as one HTML file", ("report demo", "report demo --out r.html")),
+            Entry(
+                "report",
+                "view",
+                "Write the session as one HTML file, with the replay in it",
+                ("report demo", "report demo --replay-mib 4 --out demo-for-the-paper.html"),
+            ),
+            Entry(
+                "figures",
+                "share",
+                "Write the figures for a paper, as SVG and PNG",
+                ("figures demo --to figures", "figures demo --to figures --format svg"),
+            ),
+            Entry(
+                "export",
+                "share",
+                "Write the reward as a bundle that runs without the studio",
+                ("export demo --to demo-reward", "export demo --proposal 2 --to demo-reward.zip"),
+            ),
             Entry(
                 "export-trajectories",
                 "trajectories",

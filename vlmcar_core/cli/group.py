@@ -20,6 +20,7 @@ A whole session, with no API key:
   vlmcar verify demo          accepted, rejected or undecided
   vlmcar train demo           PPO on dense and on sparse reward
   vlmcar report demo          one HTML file
+  vlmcar export demo --to DIR a reward that runs without the studio
   vlmcar app                  the same in a browser
 """
 

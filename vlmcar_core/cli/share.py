@@ -25,12 +25,8 @@ def export(session: Session, number: int | None, to: Path, frames_mib: float) ->
     card, a manifest, and tests of the decisive recorded frames. Nothing contains the checkers in it: they run in the
     process that imports them, with everything that its user may do.
 
-    \b
-      vlmcar export demo --to demo-reward
-      cd demo-reward
-      python -m pip install -r requirements.txt
-      python -m unittest discover tests
-      python demo.py
+    In the bundle's folder: `python -m pip install -r requirements.txt`, then `python -m unittest discover tests` and
+    `python demo.py`.
     """
     from vlmcar_core.export import WARNING, write
 
