@@ -77,7 +77,7 @@ def paid(session: Session, proposal: Proposal | None) -> dict[str, Any]:
         index=ways.index(pipeline.default_pay(session)),
         format_func=payments.WAYS.__getitem__,
         key="pay",
-        help="README, “What is paid”, has each formula, where it comes from, and what it promises.",
+        help="docs/training.md has each formula, where it comes from, and what it promises.",
     )
     if way in payments.FARMED:
         st.warning(

@@ -1,4 +1,5 @@
-"""The README's blocks of shell and Python do what they say, in order, with small settings."""
+"""The blocks of shell and Python in the README, and in what it leads to, do what they say, in order, with small settings;
+links lead somewhere."""
 
 import os
 import re
@@ -23,6 +24,9 @@ SMALLER = (
 )
 """What stands there, and what is run instead."""
 SECONDS = 600
+DEEPER = ("checkers", "data", "environments", "laboratory", "models", "sessions", "training")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DEEPER))
+LINK = re.compile(r"\]\((?!https?://)(?P<file>[^)#]*)(?:#(?P<part>[^)]*))?\)")
 
 
 class Block(NamedTuple):
@@ -32,9 +36,13 @@ class Block(NamedTuple):
     """Why it is not run; None where it is."""
 
 
+def text() -> str:
+    """What a person reads in that order: the README, then the pages that go deeper."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in PAGES)
+
+
 def blocks() -> list[Block]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return [Block(found["kind"], found["text"], found["reason"]) for found in BLOCK.finditer(text)]
+    return [Block(found["kind"], found["text"], found["reason"]) for found in BLOCK.finditer(text())]
 
 
 def smaller(text: str) -> str:
@@ -53,8 +61,7 @@ def run(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(blocks()) == len(re.findall(r"^```(?:sh|python)$", text, re.M))
+    assert len(blocks()) == len(re.findall(r"^```(?:sh|python)$", text(), re.M))
     assert sum(block.reason is None for block in blocks()) >= 5
 
 
@@ -72,3 +79,25 @@ def test_a_block_that_fails_is_told() -> None:
     assert run(Block("python", "import nothing_of_that_name\n", None), ROOT).returncode != 0
     with pytest.raises(KeyError):
         run(Block("ruby", "", None), ROOT)
+
+
+def anchors(path: Path) -> set[str]:
+    """The names by which headings are linked to, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    for found in LINK.finditer(page.read_text(encoding="utf-8")):
+        target = (page.parent / found["file"]).resolve() if found["file"] else page
+        assert target.is_file(), found[0]
+        assert found["part"] is None or found["part"] in anchors(target), found[0]
+
+
+def test_pictures_are_small_and_the_flow_is_what_its_script_draws() -> None:
+    from scripts import flow_picture
+
+    assert flow_picture.OUT.read_text(encoding="utf-8") == flow_picture.drawn()
+    pictures = list((ROOT / "docs" / "screenshots").glob("*.png"))
+    assert pictures and sum(path.stat().st_size for path in pictures) < 2 * 2**20
