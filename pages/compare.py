@@ -159,7 +159,7 @@ listing = comparisons.comparisons(ROOT)
 widgets.problems(listing.problems)
 found = {item.number: item for item in listing.items}
 if not found:
-    st.info("Nothing is compared yet.")
+    st.info("Nothing is compared yet. Name models above, and a task or several: each row is then one model.")
     st.stop()
 asked = st.query_params.get("comparison", "")
 numbers = list(reversed(found))

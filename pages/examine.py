@@ -100,7 +100,6 @@ def more_evidence(session: Session, proposal: Proposal) -> None:
             "How to attack",
             kinds,
             format_func=ATTACKS.__getitem__,
-            label_visibility="collapsed",
             width=380,
             key="attack-kind",
         )
@@ -301,7 +300,10 @@ if session.task.env_id is not None:
     more_evidence(session, proposal)
 finds(session)
 if found is None:
-    st.info(f"Proposal {proposal.number} is not examined yet.")
+    st.info(
+        f"Proposal {proposal.number} is not examined yet. Press Examine: every checker is held to what is known of "
+        "every episode. More evidence makes it say more: record near misses and wrong objects first."
+    )
     st.stop()
 st.caption(
     f"{found.episodes} recorded episodes, {found.made} made from them."

@@ -68,7 +68,7 @@ def show(session: Session) -> None:
     listing = sweeps.sweeps(session)
     widgets.problems(listing.problems)
     if not listing.items:
-        st.info("No sweep yet.")
+        st.info("No sweep yet. Start one: its cells are compared here, each over its seeds.")
         return
     st.header("What they came to")
     found = {one.number: one for one in listing.items}
