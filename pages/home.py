@@ -130,7 +130,7 @@ if listing.items:
         column_config={"Session": st.column_config.Column(width=NAME_WIDTH)},
         alt="The sessions with their task, newest proposal and verdict",
     )
-    st.caption("Select a row to open its session; the numbered pages then show it.")
+    st.caption("Select a row to open its session (by keyboard: Shift and space); the numbered pages then show it.")
     opened = current.session_or_none()
     if opened is not None:
         go_on(opened)

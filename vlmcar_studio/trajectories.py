@@ -125,7 +125,7 @@ def table(
         on_select=pick,
         selection_mode="single-row",
         key="list",
-        alt="Trajectories; choose a row to replay it",
+        alt="Trajectories; choose a row to replay it, by keyboard with Shift and space",
     )
 
 

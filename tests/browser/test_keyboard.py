@@ -230,3 +230,41 @@ def test_escape_and_tab_leave_the_editor_and_tab_alone_indents(app: Server, visi
     page.keyboard.press("Tab")
     after = active(page)
     assert after is not None and after.evaluate("element => element.tagName") != "IFRAME"
+
+
+def to_row(page: Page, down: int) -> None:
+    """Come to the first list of the page, go down so many times, and choose the row that this comes to."""
+    for _ in range(TABS_MAX):
+        element = onwards(page)
+        if element is not None and element.get_attribute("data-testid") == "data-grid-canvas":
+            break
+    for _ in range(down):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+Space")
+    settle(page)
+
+
+def test_a_session_is_opened_from_the_list(server: Server, page: Page) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(ROOT / "sessions" / "example-unlock", server.root / name)
+    page.goto(server.url)
+    settle(page)
+    to_row(page, 2)
+    page.wait_for_url(re.compile("session=(one|two)"))
+    opened = "one" if "session=one" in page.url else "two"
+    expect(page.get_by_text(f"Open: {opened}")).to_be_visible()
+
+
+def test_an_episode_is_chosen_from_the_list_and_replayed(full: str, visit: Callable[..., Page]) -> None:
+    page = visit("verify", session=full, trajectory="expert-000", frame="0")
+    to_row(page, 2)
+    page.wait_for_url(re.compile("trajectory=(?!expert-000)"))
+    press(page, "Next change")
+    where = page.locator("[data-part='where']")
+    expect(where).not_to_have_text(re.compile("^frame 0 of"))
+    press(page, "One frame back")
+    press(page, "One frame back")
+    press(page, "Larger, down to single pixels")
+    expect(page.locator("[data-part='zoom-size']")).to_have_text("150 %")
+    press(page, "Play")
+    expect(where).to_have_text(re.compile(r"^frame (\d+) of \1$"), timeout=SECONDS)
