@@ -14,8 +14,9 @@ from tests.test_train import TASK, TINY, config
 from vlmcar_core import plugins, runs
 from vlmcar_core.copies import Copies
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
+from vlmcar_core.policies import Act
 from vlmcar_core.store import Session
-from vlmcar_core.train import evaluate, simulated, train
+from vlmcar_core.train import evaluate, evaluate_together, simulated, train
 from vlmcar_core.trainers._copies import Together, copies
 from vlmcar_core.training import Training
 from vlmcar_core.types import Task
@@ -80,24 +81,24 @@ def test_ppo_learns_the_same_policy_in_either(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_is_the_same_in_arrays_and_one_by_one() -> None:
-    class Family:
-        """MiniGrid, without copies."""
-
-        make, policy_view, succeeded = minigrid.make, minigrid.policy_view, minigrid.succeeded
-
+    task = Task("MiniGrid-Empty-5x5-v0", "minigrid", settings={"max_steps": 60})
     seen: list[list[bytes]] = [[], []]
-    found = []
-    for kind, told in ((minigrid, seen[0]), (Family, seen[1])):
+
+    def acting(told: list[bytes]) -> Act:
         chance = np.random.default_rng(0)
 
-        def act(observations: Any, told: list[bytes] = told, chance: Any = chance) -> Any:
+        def act(observations: Any, _starts: Any = None) -> Any:
             told.append(np.ascontiguousarray(observations).tobytes())
             return chance.choice([0, 1, 2, 3, 5], len(observations), p=[0.15, 0.15, 0.4, 0.15, 0.15])
 
-        task = Task("MiniGrid-Empty-5x5-v0", "minigrid", settings={"max_steps": 60})
-        found.append(evaluate(kind, task, act, 6))  # type: ignore[arg-type]
-    assert found[0] == found[1] and found[0]["successes"] > 0
-    assert seen[0] == seen[1]
+        return act
+
+    together = evaluate_together(EpisodeCopies(simulated(minigrid, task, 6)[0], minigrid.succeeded), acting(seen[0]))
+    envs = [EpisodeRecord(minigrid.policy_view(minigrid.make(task)), minigrid.succeeded) for _ in range(6)]
+    apart = evaluate(envs, acting(seen[1]))
+    assert together.row(dense=False) == apart.row(dense=False) and any(apart.solved)
+    assert all(np.array_equal(one, other) for one, other in zip(together.actions, apart.actions, strict=True))
+    assert seen[0][0] == seen[1][0]
 
 
 @pytest.mark.parametrize(("task", "how"), [(TASK, "in arrays"), (PLAIN, "one by one")])

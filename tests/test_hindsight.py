@@ -37,7 +37,7 @@ class Line(gym.Env[Any, Any]):
         self.place = np.clip(self.place + action, -10, 10).astype(np.float32)
         learned = LEARNED if self.steps == 4 else 0.0
         reward = float(self.compute_reward(self.place, self.goal, {}))
-        ours = {"reward": learned, "env_reward": reward, "now": []}
+        ours = {"reward": learned, "env_reward": reward, "now": [], "components": {}}
         return self._seen(), reward + learned, reward == 0.0, self.steps == LENGTH, {"vlmcar": ours}
 
     def compute_reward(self, achieved: Any, desired: Any, infos: Any) -> NDArray[np.float32]:

@@ -81,7 +81,7 @@ def test_what_is_no_grid_is_refused(wrong: list[str]) -> None:
         ({"../x": (1,)}, "cannot be swept over"),
         ({"pay": ("once \x1b[31m",)}, "is a number, true, false, or a word"),
         ({"gamma": (0.9, 0.9)}, "each of them once"),
-        ({"trainer": ("sac",)}, "no trainer for this environment 'sac'"),
+        ({"trainer": ("sac",)}, "no trainer 'sac' for this environment"),
         ({"steps": tuple(range(1, 100)), "scale": tuple(range(1, 100))}, "too many"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import picture, proposal
-from vlmcar_core import pipeline, report, runs
+from vlmcar_core import pipeline, runs, seeds
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
@@ -102,8 +102,8 @@ def test_what_does_not_fit_starts_no_run(
 
 def test_what_a_policy_sees_tells_its_runs_apart() -> None:
     usual, other = (RunConfig(reward="sparse", trainer="dqn", observation=seen) for seen in (None, "symbolic"))
-    assert report.experiment(usual) != report.experiment(other)
-    assert report.describe(usual) == "sparse, DQN" and report.describe(other) == "sparse, DQN, sees symbolic"
+    assert seeds.experiment(usual) != seeds.experiment(other)
+    assert seeds.describe(usual) == "sparse, DQN" and seeds.describe(other) == "sparse, DQN, sees symbolic"
 
 
 def test_what_is_tuned_to_a_family_is_what_its_runs_begin_with(

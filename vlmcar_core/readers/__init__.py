@@ -33,6 +33,8 @@ FRAMES_MAX = 100_000
 EPISODES_MAX = 10_000
 SIDE_MIN, SIDE_MAX = 8, 4096
 BEGINNING_BYTES = 64
+PATH_CHARS_MAX = 400
+"""Of a path in a message: its end, the name, is what a person looks for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ def opened(path: Path) -> Material:
                 raise BadInput(f"{files.label(path.name)} holds {material.count:,} episodes; at most {EPISODES_MAX:,}")
             return material
     if not path.exists():
-        raise BadInput(f"there is no file, folder or Minari dataset {files.label(str(path))!r}")
+        raise BadInput(f"there is no file, folder or Minari dataset {files.label(str(path), PATH_CHARS_MAX)!r}")
     raise BadInput(f"{files.label(path.name)!r} is none of: {', '.join(titles())}; name one of these")
 
 
