@@ -1,5 +1,6 @@
 """Jobs as real processes: they report, are stopped, are killed, and are never mistaken for one another."""
 
+import contextlib
 import json
 import os
 import signal
@@ -119,6 +120,18 @@ def test_a_termination_signal_counts_as_a_wish_to_stop(tmp_path: Path) -> None:
     process.terminate()
     process.wait(20)
     assert jobs.read(tmp_path).state == "cancelled"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_whose_exception_is_lost_stops_it_at_its_next_report(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Cancelled), jobs.running(tmp_path, "record") as job:
+        with contextlib.suppress(Cancelled, KeyboardInterrupt):  # as the interpreter drops it here and there
+            signal.raise_signal(number)
+            raise AssertionError("the signal was not met")
+        job(1, 2, "working")
+    assert jobs.read(tmp_path).state == "cancelled"
+    assert signal.getsignal(number) is before
 
 
 def test_time_left_follows_the_pace(tmp_path: Path) -> None:

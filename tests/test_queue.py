@@ -190,9 +190,9 @@ def test_a_run_at_work_has_the_line_served_again_though_nobody_looks(session: Se
     folders = started(session, 2, **LONG)
     wait_for(lambda: states(folders) == ["started", "waiting"])
     run_process(folders[0])
-    kill(server())
-    assert not queue.served("local")
-    wait_for(lambda: queue.served("local"), 30)  # nothing here reads a job
+    killed = server()
+    kill(killed)
+    wait_for(lambda: queue.served("local") and server() != killed, 60)  # nothing here reads a job; the run itself looks
 
 
 def test_a_killed_run_gives_its_core_to_the_next_and_is_lost(session: Session) -> None:
@@ -206,8 +206,10 @@ def test_a_killed_run_gives_its_core_to_the_next_and_is_lost(session: Session) -
 def test_everything_is_killed_at_once_and_the_next_look_goes_on(session: Session) -> None:
     folders = started(session, 3, **SHORT, when_disabled="stop")
     wait_for(lambda: (folders[0] / jobs.STATUS).exists())
+    run = run_process(folders[0])
+    run.suspend()  # else it may have the line served again before it is killed
     kill(server())
-    kill(run_process(folders[0]))
+    kill(run)
     assert not queue.served("local")
     wait_for(lambda: states(folders)[1:] == ["success", "success"])
     assert states(folders)[0] in ("lost", "success")

@@ -34,6 +34,8 @@ State = Literal["waiting", "started", "success", "cancelled", "error", "lost"]
 LAUNCH, STATUS, LOG, CANCEL = "launch.json", "status.json", "log.txt", "cancel"
 HEARTBEAT_SECONDS = 2.0
 CANCEL_GRACE_SECONDS = 10.0
+STOPPED = "stopped by a person; what was done so far is kept"
+TERMINATED = "ended by a signal; what was done so far is kept"
 SPAWN_GRACE_SECONDS = 20.0
 AWAKE_SECONDS = 5.0
 """A process that serves the line is started at most so often by one process."""
@@ -345,6 +347,7 @@ class Reporter:
         self.folder = folder
         self._lock = threading.Lock()
         self._written = 0.0
+        self._told_to_stop = ""
         self._status: dict[str, Any] = {
             "kind": kind,
             "state": "started",
@@ -367,10 +370,16 @@ class Reporter:
         """
         with self._lock:
             self._status.update(done=int(done), total=int(total), message=message)
+        if self._told_to_stop:
+            raise Cancelled(self._told_to_stop)
         if done >= total or time.monotonic() - self._written > 0.25:
             self._write()
             if self.cancelled:
-                raise Cancelled("stopped by a person; what was done so far is kept")
+                raise Cancelled(STOPPED)
+
+    def told_to_stop(self, why: str) -> None:
+        """Raise `Cancelled` at every later call."""
+        self._told_to_stop = why
 
     @property
     def cancelled(self) -> bool:
@@ -399,13 +408,13 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
     stop = threading.Event()
     beat = threading.Thread(target=_beat, args=(reporter, stop), daemon=True)
     beat.start()
-    previous = _on_terminate()
+    previous = _on_signals(reporter)
     try:
         yield reporter
         if reporter._status["state"] == "started":
             reporter.finish("success", "done")
     except (Cancelled, KeyboardInterrupt) as error:
-        reporter.finish("cancelled", str(error) or "stopped by a person; what was done so far is kept")
+        reporter.finish("cancelled", str(error) or STOPPED)
         raise
     except VlmcarError as error:
         reporter.finish("error", str(error))
@@ -418,8 +427,8 @@ def running(folder: Path, kind: str) -> Iterator[Reporter]:
     finally:
         stop.set()
         beat.join()
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _beat(reporter: Reporter, stop: threading.Event) -> None:
@@ -435,13 +444,27 @@ def keep_served() -> None:
         awake(launcher)
 
 
-def _on_terminate() -> Any:
+def _on_signals(reporter: Reporter) -> dict[signal.Signals, Any]:
+    """SIGTERM and Ctrl-C stop the job; gives what they did before.
+
+    What a handler raises can be lost: CPython 3.11 drops it where it comes while an attribute is looked up by a
+    metaclass's `__getattr__` (seen in one of 15 Ctrl-C while MiniGrid stepped). So the job's next word raises it again.
+    """
+
     def terminate(_signal: int, _frame: object) -> None:
-        raise Cancelled("ended by a signal; what was done so far is kept")
+        reporter.told_to_stop(TERMINATED)
+        raise Cancelled(TERMINATED)
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        reporter.told_to_stop(STOPPED)
+        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        return None
-    return signal.signal(signal.SIGTERM, terminate)
+        return {}
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have it ignored
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+    return previous
 
 
 def _write_launch(folder: Path, kind: str, pid: int, began: float, entry: Entry | None) -> None:

@@ -2,8 +2,7 @@
 
 import contextlib
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal
 
@@ -27,32 +26,60 @@ class Chances:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._kills: Counter[str] = Counter()
-        self._asking: Counter[str] = Counter()
+        self._changed = threading.Condition(threading.Lock())
+        self._kills: dict[str, int] = {}
+        self._asking: dict[str, int] = {}
+        self._waiting = 0
 
-    @contextlib.contextmanager
-    def question(self, key: str) -> Iterator[bool]:
+    def question(self, key: str) -> "Chance":
         """Around one question to a checker, which waits for its chance; gives whether it has one left."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._kills[key] >= KILLS or self._free(key))
-            left = self._kills[key] < KILLS
-            self._asking[key] += left
-        try:
-            yield left
-        finally:
-            with self._changed:
-                self._asking[key] -= left
-                self._changed.notify_all()
+        return Chance(self, key)
 
     def ended(self, key: str) -> None:
         """A checker had to be ended."""
         with self._changed:
-            self._kills[key] += 1
+            self._kills[key] = self._kills.get(key, 0) + 1
             self._changed.notify_all()
 
-    def _free(self, key: str) -> bool:
-        return self._kills[key] + self._asking[key] < KILLS
+    def _taken(self, key: str) -> bool:
+        """Whether a question may be asked, once one may; it is under way then."""
+        with self._changed:
+            while (kills := self._kills.get(key, 0)) < KILLS:
+                asking = self._asking.get(key, 0)
+                if kills + asking < KILLS:
+                    self._asking[key] = asking + 1
+                    return True
+                self._waiting += 1
+                try:
+                    self._changed.wait()
+                finally:
+                    self._waiting -= 1
+            return False
+
+    def _given_back(self, key: str) -> None:
+        with self._changed:
+            self._asking[key] -= 1
+            if self._waiting:
+                self._changed.notify_all()
+
+
+class Chance:
+    """One question's chance. A class, since it is taken at every message, and a generator costs more than the rest."""
+
+    __slots__ = ("_chances", "_key", "_left")
+
+    def __init__(self, chances: Chances, key: str) -> None:
+        self._chances, self._key = chances, key
+
+    def __enter__(self) -> bool:
+        self._left = self._chances._taken(self._key)
+        return self._left
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._left:
+            self._chances._given_back(self._key)
 
 
 class CheckerProcess:
