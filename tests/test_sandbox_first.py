@@ -149,3 +149,57 @@ def test_a_judge_asks_about_frames_of_other_episodes_only_what_it_must() -> None
             for red in (4, 5, 4):
                 judge.ask(step.checker, picture(red), digest(picture(red)), picture(2), digest(picture(2)))
             assert judge.asked - judge.remembered - before == put
+
+
+COUNTED = """
+asked = [0]
+
+
+def seen(image):
+    asked[0] += 1
+    return {"asked": [asked[0]], "red": int(image[..., 0].max())}
+
+
+def check(initial, current):
+    found = seen(initial)
+    found["asked"].append(0)  # what is remembered is not what a checker changes
+    return (found["asked"][0] * 4 + len(found["asked"])) / 256.0 if seen(initial) == seen(initial) else 0.0
+"""
+
+
+def plain(value: int) -> np.ndarray:
+    return np.full((4, 4, 3), value, np.uint8)
+
+
+def test_a_part_is_taken_from_each_first_frame_once() -> None:
+    """Three times would it be taken at every question; what the answers count is how often it was."""
+    first, second = plain(1), plain(2)
+    with CheckerProcess([Checker("it", COUNTED)], Limits(gate=False)) as process:
+        found = process.run_pairs("it", [(first, plain(0)), (first, plain(1)), (second, plain(0)), (first, plain(2))])
+        again = process.run_pairs("it", [(second, plain(3))])
+        alone = process.run("it", first, plain(4)[None])[0]
+    assert [outcome.value for outcome in [*found, *again]] == [6 / 256, 6 / 256, 10 / 256, 6 / 256, 10 / 256]
+    assert alone.value == 0.0, "verification hides nothing that a checker counts"
+
+
+def test_more_first_frames_than_are_kept_are_told_apart_in_one_message() -> None:
+    source = "def seen(image):\n    return int(image[0, 0, 0])\ndef check(a, b):\n    return (seen(a) + int(b[0, 0, 0])) / 256\n"
+    firsts = [plain(value) for value in range(100)]
+    pairs = [(first, plain(100)) for first in firsts]
+    with CheckerProcess([Checker("it", source)]) as process:
+        for wanted in (pairs, pairs[::-1], [*pairs[:3], *pairs[90:], *pairs[:3]]):
+            found = process.run_pairs("it", wanted)
+            assert [outcome.value for outcome in found] == [(int(a[0, 0, 0]) + 100) / 256 for a, _ in wanted]
+
+
+@pytest.mark.parametrize("odd", ["{1}", "bytes(1)", "np.zeros(9000)"])
+def test_what_is_no_plain_data_or_large_is_taken_anew(odd: str) -> None:
+    source = (
+        "import numpy as np\nasked = [0]\n"
+        f"def seen(image):\n    asked[0] += 1\n    return [asked[0], {odd}]\n"
+        "def check(a, b):\n    return seen(a)[0] / 256\n"
+    )
+    first = plain(1)
+    with CheckerProcess([Checker("it", source)], Limits(gate=False)) as process:
+        found = process.run_pairs("it", [(first, plain(0)), (first, plain(1))])
+    assert [outcome.value for outcome in found] == [1 / 256, 2 / 256]

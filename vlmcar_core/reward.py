@@ -24,6 +24,9 @@ REMEMBERED = 200_000
 FIRSTS = 100_000
 """First frames of which it is kept what a checker takes from them; about 250 bytes each."""
 
+INITIALS = 128
+"""First frames held, to ask about others with them."""
+
 PASSING = ("timeout", "memory", "crash")
 """Faults that may be the machine's momentary state; they are not remembered, but asked about again."""
 
@@ -65,6 +68,7 @@ class Judge:
         self._size = remembered
         self._answers: OrderedDict[Key, Outcome] = OrderedDict()
         self._firsts: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
+        self._initials: OrderedDict[tuple[str, bytes], Frame] = OrderedDict()
         self._whole: set[str] = set()
         """Checkers of which it cannot be told what they take from a first frame."""
         self.asked = 0
@@ -124,16 +128,23 @@ class Judge:
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
         checker = next(iter(group.values())).checker
-        pairs = [(_drawn(question.initial), _drawn(question.frame)) for question in group.values()]
-        if len(pairs) == 1:
-            ((initial, frame),) = pairs
-            outcomes = self._process.run(checker.key, initial, frame[None])
-        else:
-            outcomes = self._process.run_pairs(checker.key, pairs)
+        pairs = [(self._like(key[:2], one.initial), _drawn(one.frame)) for key, one in group.items()]
+        outcomes = self._process.run_pairs(checker.key, pairs)
         found = dict(zip(group, outcomes, strict=True))
         self._answers.update({key: outcome for key, outcome in found.items() if outcome.kind not in PASSING})
         while len(self._answers) > self._size:
             self._answers.popitem(last=False)
+        return found
+
+    def _like(self, key: tuple[str, bytes], initial: Drawn) -> Frame:
+        """A first frame that the checker cannot tell from this one, with the same key: of all such always the same, so
+        that it is put to the process, and looked at there, only once."""
+        if (found := self._initials.get(key)) is None:
+            found = self._initials[key] = _drawn(initial)
+            if len(self._initials) > INITIALS:
+                self._initials.popitem(last=False)
+        else:
+            self._initials.move_to_end(key)
         return found
 
     def stream(self) -> int:

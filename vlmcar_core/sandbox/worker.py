@@ -72,7 +72,10 @@ class Worker:
         self._limits = limits
         self.frame_bytes = max(frame_bytes, USUAL_FRAME_BYTES)
         self._kept = INITIALS if self.frame_bytes <= USUAL_FRAME_BYTES else 2
-        self._slots: OrderedDict[int, tuple[Frame, int]] = OrderedDict()
+        self._slots: OrderedDict[int, tuple[Frame, int, int]] = OrderedDict()
+        """By the identity of an initial frame: the frame, held so that no other can take its identity; in which slot it
+        is; its number among all that were kept."""
+        self._ever_kept = 0
         order = Order(limits.seconds, limits.memory_bytes, limits.output_chars, limits.gate, trust.trusted(), skimage)
         self._fork = ZYGOTE.fork(order, self._kept * self.frame_bytes + max(FRAMES_BYTES, 2 * self.frame_bytes))
         self._channel = self._fork.channel
@@ -128,13 +131,22 @@ class Worker:
             pairs: an episode's first frame and the one to ask about, all of one size.
             outcomes: of the first of them.
         """
-        self._run(pairs, 2 * pairs[0][0].nbytes, self._asking_pairs, outcomes)
+        self._run(pairs, pairs[0][0].nbytes, self._asking_pairs, outcomes, self._together)
 
-    def _run(self, asked: Any, each_bytes: int, asking: Callable[[Any], bytes], outcomes: list[Outcome]) -> None:
-        """Ask about a part of them after the other, as many as go into a message."""
+    def _run(
+        self,
+        asked: Any,
+        each_bytes: int,
+        asking: Callable[[Any], bytes],
+        outcomes: list[Outcome],
+        together: Callable[[Any], int] = len,
+    ) -> None:
+        """Ask about a part of them after the other, as many as go into a message, and of these the first so many that
+        may go `together`."""
         batch = min(wire.BATCH, max(1, FRAMES_BYTES // each_bytes))
         while len(outcomes) < len(asked):
             part = asked[len(outcomes) : len(outcomes) + batch]
+            part = part[: together(part)]
             count = len(part)
             self._values[:count] = NOTHING_YET[:count]
             self._send(asking(part))
@@ -151,7 +163,7 @@ class Worker:
         """A digest of what the checker takes from a first frame; None where that cannot be told of this frame, False
         where it cannot be told of any."""
         self._send(self._asking(wire.FIRST, 0, initial[None]))
-        said = self._answer(factor=2.0)[0].get("first")
+        said = self._answer(factor=2.0, begun=self._begun())[0].get("first")
         if said is None or said is False:
             return said
         if not isinstance(said, str) or DIGEST.fullmatch(said) is None:
@@ -203,17 +215,22 @@ class Worker:
 
     def _keep(self, initial: Frame) -> int:
         """Where the worker finds this initial frame; it is copied only once while it stays the same object."""
+        return self._place_of(initial)[0]
+
+    def _place_of(self, initial: Frame) -> tuple[int, int]:
+        """The same, and which of all that were ever kept it is."""
         identity = id(initial)
         if identity not in self._slots:
             _right(initial)
             slot = len(self._slots)
             if slot >= self._kept:
-                _, (_, slot) = self._slots.popitem(last=False)
-            # Held here, so that no other frame can take its identity.
-            self._slots[identity] = (initial, slot)
+                _, (_, slot, _) = self._slots.popitem(last=False)
+            self._ever_kept += 1
+            self._slots[identity] = (initial, slot, self._ever_kept)
             np.copyto(self._room(slot * self.frame_bytes, initial.shape), initial)
         self._slots.move_to_end(identity)
-        return self._slots[identity][1] * self.frame_bytes
+        _, slot, number = self._slots[identity]
+        return slot * self.frame_bytes, number
 
     def _room(self, offset: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         return self._pixels[offset : offset + math.prod(shape)].reshape(shape)
@@ -227,16 +244,26 @@ class Worker:
         count, height, width, _ = frames.shape
         return wire.asking(operation, first, start, count, height, width, stream, begins)
 
+    def _together(self, pairs: Sequence[tuple[Frame, Frame]]) -> int:
+        """So many of the first of them have no more initial frames than are kept."""
+        different: set[int] = set()
+        for number, (initial, _) in enumerate(pairs):
+            different.add(id(initial))
+            if len(different) > self._kept:
+                return number
+        return len(pairs)
+
     def _asking_pairs(self, pairs: Sequence[tuple[Frame, Frame]]) -> bytes:
         """Each copied to its place at once: to put them together first would cost more than the message."""
         start = self._kept * self.frame_bytes
-        shape = pairs[0][0].shape
-        place = self._room(start, (len(pairs), 2, *shape))
-        for number, pair in enumerate(pairs):
-            for which, frame in enumerate(pair):
-                _right(frame)
-                place[number, which] = frame
-        return wire.asking(wire.ASK_PAIRS, 0, start, len(pairs), *shape[:2], 0, False)
+        height, width, _ = pairs[0][1].shape
+        place = self._room(start, (len(pairs), height, width, 3))
+        places = []
+        for number, (initial, frame) in enumerate(pairs):
+            _right(frame)
+            place[number] = frame
+            places.append(wire.PLACE.pack(*self._place_of(initial)))
+        return wire.asking_pairs(start, len(pairs), height, width, b"".join(places))
 
     def _send(self, data: bytes) -> None:
         try:
@@ -286,9 +313,12 @@ class Worker:
         except OSError:
             return b""
 
-    def _answer(self, seconds: float | None = None, factor: float = 1.0) -> tuple[dict[str, Any], bytes]:
+    def _answer(
+        self, seconds: float | None = None, factor: float = 1.0, begun: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
         """One answer; `seconds` of waiting, or as long as the limits of one call allow times `factor`."""
-        operation, text, payload = self._message(Patience(self._fork.pid, self._limits, seconds, factor))
+        patience = Patience(self._fork.pid, self._limits, seconds, factor)
+        operation, text, payload = self._message(patience, begun=begun)
         if operation != wire.ANSWER:
             raise Gone(heard.nonsense(f"operation {operation}"))
         return text, payload

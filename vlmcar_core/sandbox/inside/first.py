@@ -2,20 +2,28 @@
 
 Most checkers look at the first frame through functions of it alone, `len(find_key(initial))`, and so answer the same
 for all first frames of which these functions say the same. Which functions they are is read from the source; whatever
-cannot be read with certainty counts as the whole frame.
+cannot be read with certainty counts as the whole frame. So training need not ask again for another first frame, and
+these functions need not look at one again.
 """
 
 import ast
+import copy
+import functools
 import hashlib
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 REACHING = frozenset({"locals", "vars", "globals", "dir", "eval", "exec", "inspect", "gc", "sys", "_getframe"})
 """With these a function may come by what it was not given."""
+
+REMEMBERED = 64
+"""First frames of which it is remembered what was said of them, at most."""
+REMEMBERED_BYTES = 1 << 16
+"""What is larger is not remembered."""
 
 
 def readers(source: str) -> list[str] | None:
@@ -78,6 +86,55 @@ def _bound_by_name(node: ast.AST) -> Iterator[str]:
         yield node.name
     elif isinstance(node, ast.MatchMapping) and node.rest:
         yield node.rest
+
+
+class Readers:
+    """The functions through which a checker looks at first frames, which are asked about each only once.
+
+    Args:
+        names: a checker's; the functions take their own place among them.
+        functions: the names of those, as `readers` gives them.
+    """
+
+    def __init__(self, names: dict[str, Any], functions: list[str]) -> None:
+        self.functions = functions
+        self._initial: Any = None
+        self._known: dict[int, dict[str, Any]] = {}
+        self._said: dict[str, Any] = {}
+        for name in functions:
+            names[name] = self._remembering(name, names[name])
+
+    def remember(self, initial: Any, which: int) -> None:
+        """From now on, until `forget`, this is the first frame, of this number; none else has it."""
+        if which not in self._known and len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._initial, self._said = initial, self._known.setdefault(which, {})
+
+    def forget(self) -> None:
+        """What comes now is asked about anew."""
+        self._initial = None
+
+    def _remembering(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def asked(*args: Any, **named: Any) -> Any:
+            if named or len(args) != 1 or self._initial is None or args[0] is not self._initial:
+                return function(*args, **named)
+            if name in self._said:
+                return copy.deepcopy(self._said[name])
+            value = function(self._initial)
+            if _is_small(value):
+                self._said[name] = copy.deepcopy(value)
+            return value
+
+        return asked
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value is plain data that may be remembered."""
+    try:
+        return sum(len(part) for part in _parts(value)) <= REMEMBERED_BYTES
+    except TypeError:
+        return False
 
 
 def told(values: list[Any]) -> str:

@@ -2,7 +2,7 @@
 
     L  {"key", "source"}                     load a checker                       -> A {}
     R  a RUN struct                          ask about frames in shared memory    -> F {"frame", …}*, E
-    P  a RUN struct                          the same, about pairs: before each frame its episode's first one
+    P  a RUN struct, a PLACE for each frame  the same, each with an initial frame of its own
     O  a RUN struct, one frame               what is taken from it as a first one   -> A {"first": SHA-256, null, false}
     I  a RUN struct, one frame               the same, looked at closely          -> A {…} + packed masks
     D  {"source"}                            the static gate's findings           -> A {"findings": […]}
@@ -35,6 +35,9 @@ RUN = struct.Struct("<QQIIIII")
 """Offsets of the initial frame and of the frames in shared memory, how many frames or pairs, height, width; for
 programs that are shown an episode in order: which of several episodes side by side, and whether it begins with these
 frames."""
+
+PLACE = struct.Struct("<QQ")
+"""Of an initial frame: its offset in shared memory, and a number that no other frame there ever had."""
 
 ASKED = struct.Struct(HEADER.format + RUN.format.lstrip("<"))
 """A whole message about frames: a header and a RUN."""
@@ -70,6 +73,11 @@ def message(operation: int, text: bytes | dict[str, Any] = b"", payload: bytes =
 def asking(operation: int, *run: int) -> bytes:
     """A whole message about frames, from the fields of a RUN; the same as `message` makes, and faster."""
     return ASKED.pack(operation, RUN.size, 0, *run)
+
+
+def asking_pairs(start: int, count: int, height: int, width: int, places: bytes) -> bytes:
+    """A whole message about frames that have an initial frame each, at these places."""
+    return ASKED.pack(ASK_PAIRS, RUN.size + len(places), 0, 0, start, count, height, width, 0, False) + places
 
 
 END_MESSAGE = message(END)

@@ -43,8 +43,8 @@ class Worker:
         self._lookout = wire.Lookout()
         self._values = np.frombuffer(values, np.float64)
         self._program: Program | None = None
-        self._readers: list[str] | None = None
-        """The functions through which alone it looks at the first frame; None where it does so in any other way."""
+        self._readers: first.Readers | None = None
+        """Through which alone it looks at the first frame; None where it does so in any other way."""
 
     def serve(self) -> None:
         """Answer until the other end is closed."""
@@ -76,7 +76,8 @@ class Worker:
         reading = programs.reading_of(source)
         if reading is None:
             self._program = Program(key, source, gated)
-            self._readers = None if self._program.fault else first.readers(source)
+            found = None if self._program.fault else first.readers(source)
+            self._readers = None if found is None else first.Readers(self._program.names, found)
         else:
             from vlmcar_core.sandbox.inside.released import Released  # with OpenCV, which the app does without
 
@@ -93,10 +94,17 @@ class Worker:
 
     def _ask_pairs(self, text: bytes) -> None:
         assert self._program is not None
-        _, start, count, height, width, _, _ = wire.RUN.unpack(text)
-        pairs = np.ndarray((count, 2, height, width, 3), UINT8, self._frames, start)
-        for number, (initial, frame) in enumerate(pairs):
-            self._say(number, self._program.answer(initial, frame))
+        _, start, count, height, width, _, _ = wire.RUN.unpack_from(text)
+        shape, answer = (height, width, 3), self._program.answer
+        frames = np.ndarray((count, *shape), UINT8, self._frames, start)
+        readers = self._readers
+        for number, (offset, which) in enumerate(wire.PLACE.iter_unpack(text[wire.RUN.size :])):
+            initial = np.ndarray(shape, UINT8, self._frames, offset)
+            if readers is not None:
+                readers.remember(initial, which)
+            self._say(number, answer(initial, frames[number]))
+        if readers is not None:
+            readers.forget()
         _send(wire.END_MESSAGE)
 
     def _say(self, number: int, found: float | Fault) -> None:
@@ -111,7 +119,7 @@ class Worker:
         _, frames, _, _ = self._seen(text)
         answer: str | bool | None = False
         if self._readers is not None:
-            functions = [self._program.names[name] for name in self._readers]
+            functions = [self._program.names[name] for name in self._readers.functions]
             answer, _ = self._program.call(lambda: first.told([function(frames[0].copy()) for function in functions]))
         _send(wire.message(wire.ANSWER, {"first": answer}))
 
@@ -189,7 +197,7 @@ def _received() -> tuple[int, bytes] | None:
     data = os.read(seal.CHANNEL, 4096)
     if not data:
         return None
-    if len(data) == wire.ASKED.size and data[0] in (wire.ASK, wire.ASK_PAIRS, wire.FIRST):
+    if len(data) == wire.ASKED.size and data[0] in (wire.ASK, wire.FIRST):
         return data[0], data[wire.HEADER.size :]
     while len(data) < wire.HEADER.size or len(data) < wire.HEADER.size + wire.HEADER.unpack_from(data)[1]:
         part = os.read(seal.CHANNEL, 1 << 16)
