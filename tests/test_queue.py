@@ -62,16 +62,17 @@ def server() -> psutil.Process:
 
 
 def serving() -> list[psutil.Process]:
-    found = []
+    """Not the children of such a process that are about to become runs, which look like it for a moment."""
+    found = {}
     for process in psutil.process_iter():
         try:
             if process.cmdline()[1:] == ["-m", "vlmcar_core.launching", "local"] and (
                 process.environ().get("VLMCAR_QUEUE") == os.environ["VLMCAR_QUEUE"]
             ):
-                found.append(process)
+                found[process.pid] = (process, process.ppid())
         except psutil.Error:
             continue
-    return found
+    return [process for process, parent in found.values() if parent not in found]
 
 
 def kill(process: psutil.Process) -> None:

@@ -70,6 +70,7 @@ class CheckerPay:
         """The last frame has to be asked about again: a checker failed for reasons that may pass."""
         self._first, self._turn = np.zeros((count, 2), np.uint64), np.zeros((count, 1), np.uint64)
         """Whose turn it is, and the key of what that checker takes from the first frame."""
+        self._first_keys = [b""] * count
         self._known = np.zeros((1 << KNOWN, 2), np.uint64)
 
     def begin(self, numbers: NDArray[np.intp]) -> None:
@@ -99,18 +100,19 @@ class CheckerPay:
             numbers += [number for number in solved if not loud[number]]
         shown = {number: (cache(partial(self._simulation.frame, number)), keys[number].tobytes()) for number in numbers}
         answers = self._asked({number: shown[number] for number in numbers if loud[number]})
-        for number in numbers:
+        nothing = [number for number, said in answers.items() if number not in solved and _is_not_done(said)]
+        self._known[self._slots(marks[nothing])] = marks[nothing]
+        self._again[nothing] = False
+        for number in sorted(set(numbers).difference(nothing)):
             faults: dict[str, str] = {}
             watching = self._copies[number]
-            known = answers.get(number, {})
+            known = {watching.account.completed: answers[number]} if number in answers else {}
             look = watching.look(*shown[number], faults, answered=known) if looks[number] else None
             paid = watching.account.step(look, solved.get(number))
             rewards[number] = sum(paid.components.values())
             components[number] = self._parts(paid.components)
             if paid.completed:
                 completed[number] = paid.completed
-            elif self._by_turn and not faults:
-                self._known[self._slots(marks[number])] = marks[number]
             self._settle(number, faults)
         return Payments(rewards, completed, components)
 
@@ -131,14 +133,15 @@ class CheckerPay:
         """Where that a frame completes nothing would be remembered."""
         return np.asarray(marks[..., 0] >> np.uint64(64 - KNOWN))
 
-    def _asked(self, shown: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, dict[int, Outcome]]:
+    def _asked(self, shown: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
         """By copy, what the checker says whose turn it is, of all of them at once."""
         if not self._by_turn:
             return {}
-        turns = {number: self._copies[number].account.completed for number in shown}
-        questions = [self._copies[number].question(turns[number], *shown[number]) for number in shown]
-        outcomes = self._judge.ask_many(questions)
-        return {number: {turns[number]: outcome} for number, outcome in zip(shown, outcomes, strict=True)}
+        questions = [
+            self._copies[number].question(self._copies[number].account.completed, *seen, self._first_keys[number])
+            for number, seen in shown.items()
+        ]
+        return dict(zip(shown, self._judge.ask_many(questions), strict=True))
 
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
@@ -147,7 +150,13 @@ class CheckerPay:
         self._again[number] = any(told.startswith(PASSING) for told in faults.values())
         self._turn[number] = account.completed
         if self._by_turn and account.looks:
-            self._first[number] = np.frombuffer(self._copies[number].first_key(account.completed)[:16], np.uint64)
+            self._first_keys[number] = self._copies[number].first_key(account.completed)
+            self._first[number] = np.frombuffer(self._first_keys[number][:16], np.uint64)
         if not self._always:
             idle = account.step(None).components
             self._idle[number], self._idle_parts[number] = sum(idle.values()), self._parts(idle)
+
+
+def _is_not_done(said: Outcome) -> bool:
+    """It says of a frame that nothing is to be paid for it."""
+    return said.kind == "ok" and said.value is not None and said.value < 1.0

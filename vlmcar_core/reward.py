@@ -50,6 +50,8 @@ class Question(NamedTuple):
     frame: Drawn
     """The one to look at."""
     frame_digest: bytes
+    first_key: bytes | None = None
+    """What `Judge.first_key` gave for it; None: it is asked for it."""
 
 
 def _drawn(frame: Drawn) -> Frame:
@@ -92,7 +94,7 @@ class Judge:
     def ask_many(self, questions: Sequence[Question]) -> list[Outcome]:
         """What checkers say, in order; all that is put to one of them goes in one message."""
         self.asked += len(questions)
-        keys = [(one.checker.digest, self.first_key(one), one.frame_digest) for one in questions]
+        keys = [(one.checker.digest, one.first_key or self.first_key(one), one.frame_digest) for one in questions]
         found: dict[Key, Outcome] = {}
         unknown: dict[str, dict[Key, Question]] = {}
         for key, question in zip(keys, questions, strict=True):
@@ -204,10 +206,10 @@ class Watching:
         self._initial, self._initial_digest = initial, initial_digest
         self.account.begin(self.look(initial, initial_digest, faults, begins=True))
 
-    def question(self, index: int, frame: Drawn, key: bytes) -> Question:
+    def question(self, index: int, frame: Drawn, key: bytes, first_key: bytes | None = None) -> Question:
         """To one of the checkers, about a frame of this episode and its key."""
         assert self._initial is not None, "an episode has not begun"
-        return Question(self._checkers[index], self._initial, self._initial_digest, frame, key)
+        return Question(self._checkers[index], self._initial, self._initial_digest, frame, key, first_key)
 
     def first_key(self, index: int) -> bytes:
         """Of what one of the checkers takes from this episode's first frame."""

@@ -47,7 +47,7 @@ COVERED = {
 }
 """Minigrid's own classes whose rules are known here; every other environment is played as it is."""
 
-LOOKS = 8192 * 6
+LOOKS = compiled.AGENT * 6
 """A tile shows a cell (up to 4095), whether it is lit (4096), and perhaps the agent in one of four headings (8192)."""
 
 UNTOUCHED = ("reset", "gen_obs", "gen_obs_grid", "get_full_render", "get_frame", "_reward")
@@ -180,7 +180,7 @@ class Picture:
 
     def __init__(self, tile_size: int, highlight: bool, view: int, through: bool) -> None:
         self._tile_size, self._highlight, self._view, self._through = tile_size, highlight, view, through
-        self._numbers = np.full(LOOKS, -1)
+        self._numbers = np.full(LOOKS, -1, np.int32)
         """From what a tile shows to its place among those painted; -1 where it was not yet."""
         self._tiles = np.zeros((0, tile_size, tile_size, 3), np.uint8)
 
@@ -197,25 +197,23 @@ class Picture:
             agent: x, y and direction.
         """
         height, width = cells.shape
-        x, y, direction = (int(value) for value in agent)
-        wanted = (cells & 4095).astype(np.int64)
         if self._highlight:
-            wanted += 4096 * compiled.lit(cells, agent, self._view, self._through)
-        wanted[y, x] += 8192 * (1 + direction)
-        for tile in np.unique(wanted[self._numbers[wanted] < 0]).tolist():
-            self._numbers[tile] = len(self._tiles)
-            self._tiles = np.concatenate([self._tiles, self._painted(tile)[None]])
-        tiles = self._tiles[self._numbers[wanted]]
-        whole = tiles.transpose(0, 2, 1, 3, 4).reshape(height * self._tile_size, width * self._tile_size, 3)
-        return np.asarray(whole, np.uint8)
+            lit = compiled.lit(cells, agent, self._view, self._through)
+        else:
+            lit = np.zeros((height, width), np.bool_)
+        frame = np.empty((height * self._tile_size, width * self._tile_size, 3), np.uint8)
+        while (missing := compiled.draw(cells, agent, lit, self._numbers, self._tiles, frame)) >= 0:
+            self._numbers[missing] = len(self._tiles)
+            self._tiles = np.concatenate([self._tiles, self._painted(missing)[None]])
+        return frame
 
     def _painted(self, tile: int) -> NDArray[np.uint8]:
         found = WorldObj.decode(tile & 15, (tile >> 4) & 15, (tile >> 8) & 15)
-        agent = tile >> 13
+        agent = tile // compiled.AGENT
         drawn = Grid.render_tile(
             found,
             agent_dir=agent - 1 if agent else None,
-            highlight=bool(tile & 4096),
+            highlight=bool(tile & compiled.LIT),
             tile_size=self._tile_size,
         )
         return np.asarray(drawn, np.uint8)

@@ -22,6 +22,9 @@ OPEN, CLOSED, LOCKED = range(3)
 TARGET = 4096
 """Added to the object that the environment's own rule asks about."""
 
+LIT, AGENT = 4096, 8192
+"""Added to what a tile shows: it is highlighted, and the agent is there (1 to 4 times, by its direction)."""
+
 OUTSIDE = WALL + 16 * 5
 """What is seen beyond the grid: grey walls."""
 
@@ -268,6 +271,42 @@ def lit(cells: NDArray[np.uint16], agent: NDArray[np.int32], size: int, through:
             if view[row, column] and 0 <= x < width and 0 <= y < height:
                 found[y, x] = True
     return found
+
+
+@compiled
+def draw(
+    cells: NDArray[np.uint16],
+    agent: NDArray[np.int32],
+    lit_up: NDArray[np.bool_],
+    numbers: NDArray[np.int32],
+    tiles: NDArray[np.uint8],
+    frame: NDArray[np.uint8],
+) -> int:
+    """One full frame from painted tiles: `MiniGridEnv.get_full_render`.
+
+    Args:
+        lit_up: which cells are highlighted, (height, width).
+        numbers: from what a tile shows to its place in `tiles`, -1 where it was not painted yet.
+        tiles: (M, side, side, 3).
+        frame: (height * side, width * side, 3), written.
+
+    Returns:
+        -1, or what the first tile shows that has to be painted before.
+    """
+    side = tiles.shape[1]
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            shown = np.int64(cells[y, x] & 4095)
+            if lit_up[y, x]:
+                shown += LIT
+            if x == agent[0] and y == agent[1]:
+                shown += AGENT * (1 + agent[2])
+            place = numbers[shown]
+            if place < 0:
+                return int(shown)
+            for line in range(side):
+                frame[y * side + line, x * side : (x + 1) * side] = tiles[place, line]
+    return -1
 
 
 STRIDE = np.uint64(0x9E3779B97F4A7C15)
