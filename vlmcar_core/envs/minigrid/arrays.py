@@ -182,7 +182,7 @@ class Picture:
         self._tile_size, self._highlight, self._view, self._through = tile_size, highlight, view, through
         self._numbers = np.full(LOOKS, -1, np.int32)
         """From what a tile shows to its place among those painted; -1 where it was not yet."""
-        self._tiles = np.zeros((0, tile_size, tile_size, 3), np.uint8)
+        self._tiles = np.zeros((0, tile_size, tile_size * 3), np.uint8)
 
     def salt(self, width: int) -> NDArray[np.uint64]:
         """What a frame's key begins with: all that shapes frames beside cells and agent."""
@@ -201,11 +201,12 @@ class Picture:
             lit = compiled.lit(cells, agent, self._view, self._through)
         else:
             lit = np.zeros((height, width), np.bool_)
-        frame = np.empty((height * self._tile_size, width * self._tile_size, 3), np.uint8)
+        side = self._tile_size
+        frame = np.empty((height * side, width * side * 3), np.uint8)
         while (missing := compiled.draw(cells, agent, lit, self._numbers, self._tiles, frame)) >= 0:
             self._numbers[missing] = len(self._tiles)
-            self._tiles = np.concatenate([self._tiles, self._painted(missing)[None]])
-        return frame
+            self._tiles = np.concatenate([self._tiles, self._painted(missing).reshape(1, side, side * 3)])
+        return frame.reshape(height * side, width * side, 3)
 
     def _painted(self, tile: int) -> NDArray[np.uint8]:
         found = WorldObj.decode(tile & 15, (tile >> 4) & 15, (tile >> 8) & 15)

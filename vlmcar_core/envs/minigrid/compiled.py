@@ -287,13 +287,13 @@ def draw(
     Args:
         lit_up: which cells are highlighted, (height, width).
         numbers: from what a tile shows to its place in `tiles`, -1 where it was not painted yet.
-        tiles: (M, side, side, 3).
-        frame: (height * side, width * side, 3), written.
+        tiles: (M, side, side * 3).
+        frame: (height * side, width * side * 3), written.
 
     Returns:
         -1, or what the first tile shows that has to be painted before.
     """
-    side = tiles.shape[1]
+    side, wide = tiles.shape[1:]
     for y in range(cells.shape[0]):
         for x in range(cells.shape[1]):
             shown = np.int64(cells[y, x] & 4095)
@@ -305,7 +305,8 @@ def draw(
             if place < 0:
                 return int(shown)
             for line in range(side):
-                frame[y * side + line, x * side : (x + 1) * side] = tiles[place, line]
+                for byte in range(wide):  # a plain loop: a slice would be copied byte by byte
+                    frame[y * side + line, x * wide + byte] = tiles[place, line, byte]
     return -1
 
 
