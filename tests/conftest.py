@@ -89,9 +89,11 @@ def _own_queue(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Each test has a queue of its own, so that no run of another takes its cores; none goes on after its test."""
     queue = tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp(), prefix="queue-")
     monkeypatch.setenv("VLMCAR_QUEUE", queue)
-    yield
-    if any(Path(queue).iterdir()):
-        end_all(queue)
+    with tempfile.TemporaryDirectory(prefix="vlmcar-test-cache-", ignore_cleanup_errors=True) as cache:
+        monkeypatch.setenv("VLMCAR_CACHE", cache)  # nor does it know what another asked
+        yield
+        if any(Path(queue).iterdir()):
+            end_all(queue)
 
 
 @pytest.fixture

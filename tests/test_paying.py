@@ -15,6 +15,7 @@ from tests.test_reward import CHANGED, FAULTY, LEVELS, LIMIT, STUBBORN, Red, at_
 from vlmcar_core import pipeline, plugins
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.errors import BadInput, CheckerDisabled, UnknownName
+from vlmcar_core.known import Known
 from vlmcar_core.one_by_one import OneByOne
 from vlmcar_core.paying import CheckerPay
 from vlmcar_core.payments import WAYS, Payment
@@ -280,3 +281,30 @@ def test_a_long_episode_is_recorded_whole() -> None:
     assert [record["env_return"] for record in found] == [500.0, 0.0]
     assert [record["length"] for record in found] == [500, 500]
     copies.close()
+
+
+@pytest.mark.parametrize("way", ["once", "potential"])
+def test_a_table_of_another_run_changes_what_is_asked_and_nothing_that_is_paid(tmp_path: Any, way: str) -> None:
+    made, task = door_key(tmp_path, "MiniGrid-DoorKey-5x5-v0")
+    before = Known()
+
+    def run(judge: Judge) -> list[Any]:
+        simulation = minigrid.copies(task, 4)
+        pay = CheckerPay(simulation, made, judge, True, Payment(way), before.frames)
+        copies = EpisodeCopies(simulation, minigrid.succeeded, pay)
+        copies.reset(0)
+        chance, told = np.random.default_rng(3), []
+        for _ in range(400):
+            step = copies.step(chance.choice(6, 4, p=[0.2, 0.2, 0.4, 0.08, 0.02, 0.1]))
+            told.append((step.rewards.tolist(), {n: info["episode_record"] for n, info in step.infos.items()}))
+        copies.close()
+        return told
+
+    found, put = [], []
+    for _ in range(2):
+        judge = Judge(CheckerProcess([step.checker for step in made.paid]), known=before)
+        found.append(run(judge))
+        put.append(judge.asked - judge.remembered)
+        judge.close()
+    assert found[0] == found[1] and max(max(rewards) for rewards, _ in found[0]) > 0.3
+    assert put[1] < 0.2 * put[0]

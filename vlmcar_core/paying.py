@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Payments, Simulation
+from vlmcar_core.known import SLOTS, Known
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
 from vlmcar_core.types import Outcome, Proposal
 
-KNOWN = 18
-"""2 to this many frames are known to complete nothing, at most; 16 bytes each. One may take the place of another."""
+SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
+"""What leaves a number of a slot of its highest bits."""
 
 MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 """Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
@@ -33,6 +34,8 @@ class CheckerPay:
             `CheckerDisabled`.
         env_reward: keep the environment's own reward.
         payment: how completions become a reward.
+        frames: marks of those that are known to complete nothing, as `Known.frames`, of these checkers alone; forgotten
+            with this object if None.
 
     Raises:
         UnknownName, BadInput: the payment does not fit these checkers.
@@ -45,6 +48,7 @@ class CheckerPay:
         judge: Judge,
         env_reward: bool = True,
         payment: Payment | None = None,
+        frames: NDArray[np.uint64] | None = None,
     ) -> None:
         self.env_reward = env_reward
         self._simulation, self._judge = simulation, judge
@@ -71,7 +75,7 @@ class CheckerPay:
         self._first, self._turn = np.zeros((count, 2), np.uint64), np.zeros((count, 1), np.uint64)
         """Whose turn it is, and the key of what that checker takes from the first frame."""
         self._first_keys = [b""] * count
-        self._known = np.zeros((1 << KNOWN, 2), np.uint64)
+        self._known = Known().frames if frames is None else frames
 
     def begin(self, numbers: NDArray[np.intp]) -> None:
         wanted = np.zeros(len(self._copies), np.bool_)
@@ -81,8 +85,26 @@ class CheckerPay:
         for number in numbers.tolist():
             faults: dict[str, str] = {}
             first = cache(partial(self._simulation.first_frame, number))
-            self._copies[number].begin(first, keys[number].tobytes(), faults)
+            self._begin(number, first, keys[number], faults)
             self._settle(number, faults)
+
+    def _begin(self, number: int, first: Drawn, key: NDArray[np.uint64], faults: dict[str, str]) -> None:
+        """One copy's episode; its first frame, too, may be known to complete nothing."""
+        watching, digest = self._copies[number], key.tobytes()
+        said: dict[int, Outcome] = {}
+        if self._by_turn and self.keys:
+            watching.meet(first, digest)
+            mark = key * MIXERS + self._first_of(number, 0)
+            if (self._known[self._slots(mark)] == mark).all():
+                self._judge.asked += 1
+                self._judge.remembered += 1
+                said[0] = Outcome("ok", 0.0)
+        watching.begin(first, digest, faults, said)
+
+    def _first_of(self, number: int, turn: int) -> NDArray[np.uint64]:
+        """Of what a checker takes from this episode's first frame, (2,)."""
+        self._first_keys[number] = self._copies[number].first_key(turn)
+        return np.frombuffer(self._first_keys[number][:16], np.uint64)
 
     def step(self, solved: Mapping[int, bool]) -> Payments:
         looks = self._looks
@@ -100,14 +122,14 @@ class CheckerPay:
             numbers += [number for number in solved if not loud[number]]
         shown = {number: (cache(partial(self._simulation.frame, number)), keys[number].tobytes()) for number in numbers}
         answers = self._asked({number: shown[number] for number in numbers if loud[number]})
-        nothing = [number for number, said in answers.items() if number not in solved and _is_not_done(said)]
+        nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
         self._known[self._slots(marks[nothing])] = marks[nothing]
         self._again[nothing] = False
         for number in sorted(set(numbers).difference(nothing)):
             faults: dict[str, str] = {}
             watching = self._copies[number]
-            known = {watching.account.completed: answers[number]} if number in answers else {}
-            look = watching.look(*shown[number], faults, answered=known) if looks[number] else None
+            said = {watching.account.completed: answers[number]} if number in answers else {}
+            look = watching.look(*shown[number], faults, answered=said) if looks[number] else None
             paid = watching.account.step(look, solved.get(number))
             rewards[number] = sum(paid.components.values())
             components[number] = self._parts(paid.components)
@@ -131,7 +153,7 @@ class CheckerPay:
 
     def _slots(self, marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Where that a frame completes nothing would be remembered."""
-        return np.asarray(marks[..., 0] >> np.uint64(64 - KNOWN))
+        return np.asarray(marks[..., 0] >> SHIFT)
 
     def _asked(self, shown: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
         """By copy, what the checker says whose turn it is, of all of them at once."""
@@ -150,8 +172,7 @@ class CheckerPay:
         self._again[number] = any(told.startswith(PASSING) for told in faults.values())
         self._turn[number] = account.completed
         if self._by_turn and account.looks:
-            self._first_keys[number] = self._copies[number].first_key(account.completed)
-            self._first[number] = np.frombuffer(self._first_keys[number][:16], np.uint64)
+            self._first[number] = self._first_of(number, account.completed)
         if not self._always:
             idle = account.step(None).components
             self._idle[number], self._idle_parts[number] = sum(idle.values()), self._parts(idle)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.errors import CheckerDisabled
+from vlmcar_core.known import Known
 from vlmcar_core.payments import Account, Look, Paid, Payment
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import Checker, Frame, Outcome, Proposal
@@ -64,7 +65,20 @@ class Judge:
     One may serve all copies of an environment. Bounded: the answer not needed for longest is forgotten first.
     """
 
-    def __init__(self, process: CheckerProcess, remembered: int = REMEMBERED, stop_when_disabled: bool = False) -> None:
+    def __init__(
+        self,
+        process: CheckerProcess,
+        remembered: int = REMEMBERED,
+        stop_when_disabled: bool = False,
+        known: Known | None = None,
+    ) -> None:
+        """Args:
+        process: of the checkers; closed with this.
+        remembered: answers kept at most.
+        stop_when_disabled: a checker that is not asked any more ends what is asked.
+        known: what these checkers took from first frames in other runs; nothing if None.
+        """
+        self._known = known
         self._process = process
         self._stop_when_disabled = stop_when_disabled
         self._size = remembered
@@ -119,13 +133,29 @@ class Judge:
             return question.initial_digest
         key = (digest, question.initial_digest)
         if (found := self._firsts.get(key)) is None:
-            said = self._process.first(question.checker.key, _drawn(question.initial))
-            if said is False:
-                self._whole.add(digest)
-            found = self._firsts[key] = said or question.initial_digest
+            found = self._firsts[key] = self._taken(question)
             if len(self._firsts) > FIRSTS:
                 self._firsts.popitem(last=False)
         return found
+
+    def _taken(self, question: Question) -> bytes:
+        """What no run of this machine may have asked before."""
+        digest = question.checker.digest
+        if self._known is None:
+            kept = None
+        else:
+            kept_as = hashlib.blake2b(digest.encode() + question.initial_digest, digest_size=16).digest()
+            kept = self._known.first(kept_as)
+        if kept is not None:
+            return kept
+        said = self._process.first(question.checker.key, _drawn(question.initial))
+        if said is False:
+            self._whole.add(digest)
+        if not said:
+            return question.initial_digest
+        if self._known is not None:
+            self._known.keep_first(kept_as, said[:16])
+        return said[:16]
 
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
@@ -201,10 +231,20 @@ class Watching:
         self._initial: Drawn | None = None
         self._initial_digest = b""
 
-    def begin(self, initial: Drawn, initial_digest: bytes, faults: dict[str, str]) -> None:
-        """An episode's first frame and its key. What goes wrong is added to `faults`."""
+    def meet(self, initial: Drawn, initial_digest: bytes) -> None:
+        """From now on this is the episode's first frame, and its key; `begin` follows."""
         self._initial, self._initial_digest = initial, initial_digest
-        self.account.begin(self.look(initial, initial_digest, faults, begins=True))
+
+    def begin(
+        self,
+        initial: Drawn,
+        initial_digest: bytes,
+        faults: dict[str, str],
+        answered: Mapping[int, Outcome] = MappingProxyType({}),
+    ) -> None:
+        """An episode's first frame and its key. What goes wrong is added to `faults`; `answered` as in `look`."""
+        self.meet(initial, initial_digest)
+        self.account.begin(self.look(initial, initial_digest, faults, begins=True, answered=answered))
 
     def question(self, index: int, frame: Drawn, key: bytes, first_key: bytes | None = None) -> Question:
         """To one of the checkers, about a frame of this episode and its key."""

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from vlmcar_core import plugins, rollouts, runs
+from vlmcar_core import known, plugins, rollouts, runs
 from vlmcar_core.copies import Copies, Simulation
 from vlmcar_core.envs import _views, solved
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
@@ -45,7 +45,14 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
     family = plugins.load("envs", task.family)
     proposal = session.proposal(config.proposal) if config.reward == "dense" else None
     checkers = [step.checker for step in proposal.paid] if proposal else []
-    judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop")
+    before = known.shared(checkers, task, family.versions()) if checkers else known.Known()
+    judge = Judge(CheckerProcess(checkers), stop_when_disabled=config.when_disabled == "stop", known=before)
+
+    def payer(simulation: Simulation) -> CheckerPay | None:
+        if proposal is None:
+            return None
+        payment = config.payment(_discount(config))
+        return CheckerPay(simulation, proposal, judge, config.env_reward, payment, before.frames)
 
     def make_env(view: str) -> gym.Env[Any, Any]:
         return _training_env(family, task, proposal, judge, config, view)
@@ -54,15 +61,14 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
         if view != "policy" or hasattr(family, "success_in"):
             return None  # where success is told by each environment itself, each keeps its own record
         simulation, log.how = simulated(family, task, count, _other_view(family, config))
-        return EpisodeCopies(simulation, family.succeeded, _payer(simulation, proposal, judge, config))
+        return EpisodeCopies(simulation, family.succeeded, payer(simulation))
 
     def evaluated(act: Act, tick: Callable[[], None]) -> Evaluation:
         usual = _other_view(family, config) is None and hasattr(family, "copies")
         together = family.copies(task, config.eval_episodes) if usual else None
         if together is None:
             return evaluate([make_env("policy") for _ in range(config.eval_episodes)], act, tick)
-        payer = _payer(together, proposal, judge, config)
-        return evaluate_together(EpisodeCopies(together, family.succeeded, payer), act, tick)
+        return evaluate_together(EpisodeCopies(together, family.succeeded, payer(together)), act, tick)
 
     there = runs.checkpoint(folder)
     log = Logbook(folder, config, task, [checker.key for checker in checkers], judge, evaluated, progress)
@@ -131,12 +137,6 @@ def watch(session: Session, number: int, episodes: int, progress: Progress) -> l
         ids.append(session.add_trajectory(dataclasses.replace(trajectory, versions=versions)))
     progress(episodes, episodes, f"{episodes} episodes of run {number} recorded")
     return ids
-
-
-def _payer(simulation: Simulation, proposal: Proposal | None, judge: Judge, config: RunConfig) -> CheckerPay | None:
-    if proposal is None:
-        return None
-    return CheckerPay(simulation, proposal, judge, config.env_reward, config.payment(_discount(config)))
 
 
 def _training_env(

@@ -1,0 +1,142 @@
+"""What checkers said in training, kept on this machine: what one run asked, no other asks again.
+
+Two tables, in which everything has its one place and may take that of another: of frames that are known to complete
+nothing, and of what checkers take from first frames. All runs of the same checkers on the same task share them, also at
+the same time and without a lock: what two write at once is in part one's and in part the other's, and seen to be.
+
+They lie in the person's folder for caches and in no session, where a stranger's could say anything.
+"""
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import stat
+import struct
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from vlmcar_core.errors import BadInput
+from vlmcar_core.types import Checker, Task
+
+FOLDER_VARIABLE = "VLMCAR_CACHE"
+SLOTS, FIRSTS = 1 << 20, 1 << 18
+"""Of frames, 16 bytes each; of first frames, 32 bytes each."""
+BYTES = SLOTS * 16 + FIRSTS * 32
+CALLED = ("vlmcar-studio", "numpy", "opencv-python-headless", "scikit-image")
+"""Packages of which an answer may depend on the version, beside those that draw frames."""
+
+TWO = struct.Struct("<QQ")
+TABLES = 8
+"""Files kept on this machine, 24 MiB each; the one not opened for longest is removed first."""
+
+
+class Known:
+    """The two tables of some checkers.
+
+    Args:
+        memory: `BYTES` of them, zero at first; of this run alone if None.
+    """
+
+    def __init__(self, memory: mmap.mmap | None = None) -> None:
+        whole = np.zeros(BYTES // 8, np.uint64) if memory is None else np.frombuffer(memory, np.uint64)
+        self.frames = whole[: SLOTS * 2].reshape(SLOTS, 2)
+        """Marks of frames that complete nothing, as `CheckerPay` makes them; a mark that two wrote at once is one half
+        of each, and belongs to no frame but with a probability of 2⁻⁶⁴."""
+        self._firsts = whole[SLOTS * 2 :].reshape(FIRSTS, 4)
+        """A key, its second half combined with a sum of the value, and the value."""
+
+    def first(self, key: bytes) -> bytes | None:
+        """The 16 bytes that were kept under a key of 16 bytes; None where there are none any more."""
+        low, high = TWO.unpack(key)
+        kept = self._firsts[low % FIRSTS].tolist()
+        if kept[0] != low or kept[1] != high ^ _sum(*kept[2:]):
+            return None
+        return TWO.pack(*kept[2:])
+
+    def keep_first(self, key: bytes, value: bytes) -> None:
+        """Keep 16 bytes under a key of 16 bytes."""
+        (low, high), (one, other) = TWO.unpack(key), TWO.unpack(value)
+        self._firsts[low % FIRSTS] = low, high ^ _sum(one, other), one, other
+
+
+def _sum(one: int, other: int) -> int:
+    """Of the two halves of a value, so that halves of two values are told from one."""
+    return (one * 0x9E3779B97F4A7C15 + other * 0xBF58476D1CE4E5B9) % (1 << 64)
+
+
+def shared(checkers: Sequence[Checker], task: Task, versions: Mapping[str, str]) -> Known:
+    """The tables that all runs of these checkers on this task share; of this run alone where there can be none.
+
+    Args:
+        checkers: in the order of their turns.
+        task: in which they are asked.
+        versions: of what draws the frames.
+
+    Raises:
+        BadInput: others may write in the folder for it.
+    """
+    called = {name: version(name) for name in CALLED}
+    said = [[checker.digest for checker in checkers], task.env_id, task.family, task.settings, versions, called]
+    name = hashlib.sha256(json.dumps(said, sort_keys=True, default=dict).encode()).hexdigest()[:32]
+    with contextlib.suppress(OSError):  # a full disk, a folder that cannot be written: then nothing is shared
+        folder = _folder()
+        path = folder / f"{name}.table"
+        if not path.exists():
+            _made(path)
+        found = _mapped(path)
+        if found is not None:
+            _tidied(folder)
+            return found
+    return Known()
+
+
+def _folder() -> Path:
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(chosen) / "known" if chosen else caches / "vlmcar-studio" / "known"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise BadInput(
+            f"others may write in the folder {str(folder)!r}, and what stands there changes what training pays: take "
+            f"that right away, or set {FOLDER_VARIABLE} to another folder"
+        )
+    return folder
+
+
+def _made(path: Path) -> None:
+    """An empty one, there whole or not at all. Its space is taken now: memory that has none later ends the process."""
+    part = path.with_suffix(f".{os.getpid()}")
+    file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        os.posix_fallocate(file, 0, BYTES)
+        with contextlib.suppress(FileExistsError):  # another run was first
+            os.link(part, path)
+    finally:
+        os.close(file)
+        part.unlink()
+
+
+def _mapped(path: Path) -> Known | None:
+    """None where the file is none of ours."""
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != BYTES or found.st_uid != os.getuid():
+            return None
+        os.utime(file)
+        return Known(mmap.mmap(file, BYTES))
+    finally:
+        os.close(file)
+
+
+def _tidied(folder: Path) -> None:
+    """A table that a run still has open stays whole for it."""
+    opened = sorted(folder.glob("*.table"), key=lambda path: path.stat().st_mtime)
+    for path in opened[:-TABLES]:
+        path.unlink(missing_ok=True)
