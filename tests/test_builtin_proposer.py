@@ -37,7 +37,7 @@ def test_its_checkers_agree_with_the_simulator_on_unseen_layouts(env_id: str) ->
 def test_its_checkers_of_scenes_are_right_about_unseen_layouts_but_for_a_frame_or_few(env_id: str) -> None:
     proposal = proposal_for(env_id, 1)
     assert proposal is not None
-    trajectories = episodes(env_id, 6)
+    trajectories = episodes(env_id, 3 if "piles" in env_id else 6)  # its episodes are the longest by far
     title, fact, tally = judge(proposal, env_id, trajectories)[-1]
     assert fact != "no fact", title
     assert len(tally.offsets) >= 0.8 * (len(tally.offsets) + tally.missed)

@@ -16,7 +16,7 @@ from vlmcar_core.types import Frame, Recording, Task
 
 minigrid = plugins.load("envs", "minigrid")
 IDS = [found.env_id for found in minigrid.tasks() if found.works]
-STEPS = 12
+STEPS = 7
 
 
 def same(env: MiniGridEnv) -> bool:
