@@ -9,7 +9,7 @@ from vlmcar_core import jobs, pipeline, report, runs, study
 from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, places, remedy, widgets
 
 REFRESH_SECONDS = 2.0
 STEPS = 60_000
@@ -19,10 +19,12 @@ def start(session: Session) -> None:
     left, right = st.columns(2)
     seeds = left.number_input("Seeds", 1, 20, 1, help="One run of each way per seed.")
     steps = right.number_input("Steps a run", 1_000, runs.STEPS_MAX, STEPS, step=10_000)
+    launcher, address = places.choose()
     if st.button("Train once, edge and level", type="primary", icon=":material/play_arrow:"):
         try:
             for pay in study.WAYS:
-                pipeline.start_training(session, ["dense"], range(int(seeds)), steps=int(steps), pay=pay)
+                where = {"launcher": launcher, "address": address}
+                pipeline.start_training(session, ["dense"], range(int(seeds)), steps=int(steps), pay=pay, **where)
         except BadInput as error:
             widgets.failed(error)
         else:
@@ -49,6 +51,7 @@ def show(session: Session, found: Sequence[Run]) -> None:
     if running and st.button("Stop all", icon=":material/stop:", key="stop-all"):
         for run in running:
             jobs.cancel(run.folder)
+    remedy.alarms(session, found)
     curves = [(run, runs.read_progress(run.folder)) for run in found]
     left, right = st.columns(2)
     left.plotly_chart(report.success_figure(curves), key="success", alt="Success rate by environment steps")

@@ -4,27 +4,14 @@ from datetime import timedelta
 
 import streamlit as st
 
-from vlmcar_core import pipeline, plugins, runs, sweeps
+from vlmcar_core import pipeline, runs, sweeps
 from vlmcar_core.errors import BadInput, VlmcarError
 from vlmcar_core.store import Session
 from vlmcar_core.sweeps import Sweep
-from vlmcar_studio import current, widgets
+from vlmcar_studio import current, places, widgets
 
 REFRESH_SECONDS = 3.0
 EXAMPLE = "reward = dense, sparse\ngamma = 0.95, 0.99"
-
-
-def where() -> tuple[str, str]:
-    """The launcher, and the cluster's address where it wants one."""
-    names = plugins.names("launchers")
-    launchers = {name: plugins.load("launchers", name) for name in names}
-    left, right = st.columns(2)
-    launcher = left.selectbox("Where it runs", names, format_func=lambda name: launchers[name].TITLE, key="launcher")
-    address = ""
-    if not launchers[launcher].HERE:
-        address = right.text_input("Address of the cluster", placeholder="http://head:8265", key="address").strip()
-    st.caption(launchers[launcher].ABOUT)
-    return launcher, address
 
 
 def start(session: Session, proposed: bool) -> None:
@@ -39,7 +26,7 @@ def start(session: Session, proposed: bool) -> None:
     left, right = st.columns(2)
     seeds = left.number_input("Seeds a cell", 1, 100, 3, key="seeds")
     steps = right.number_input("Steps a run", 64, runs.STEPS_MAX, runs.RunConfig.steps, step=10_000, key="steps")
-    launcher, address = where()
+    launcher, address = places.choose()
     try:
         grid = sweeps.parse([line.replace(" ", "") for line in text.splitlines() if line.strip()])
         asked = sweeps.plan([session], grid, int(seeds), int(steps))
@@ -115,9 +102,8 @@ def percent(share: float | None) -> str:
 
 def again(session: Session, kept: Sweep) -> None:
     """Where it runs is what is chosen above."""
-    chosen, address = st.session_state.get("launcher", "local"), st.session_state.get("address", "")
     try:
-        sweeps.go_on(session, kept.number, chosen, address if chosen != "local" else "")
+        sweeps.go_on(session, kept.number, *places.chosen())
     except VlmcarError as error:
         widgets.failed(error)
     else:

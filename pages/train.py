@@ -10,7 +10,7 @@ from vlmcar_core.errors import BadInput
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
-from vlmcar_studio import algorithm, current, monitor, one_run, run_changes, widgets
+from vlmcar_studio import algorithm, current, monitor, one_run, places, run_changes, widgets
 from vlmcar_studio.replay import Track, replay
 
 
@@ -48,6 +48,7 @@ def start(session: Session, proposal: Proposal | None) -> None:
         stop = st.toggle("Stop a run when a checker's process had to be ended three times", value=False)
     with st.expander("The algorithm and its settings"):
         learner = algorithm.algorithm(session)
+    launcher, address = places.choose()
     if st.button("Start training", type="primary", icon=":material/play_arrow:", disabled=not rewards):
         try:
             pipeline.start_training(
@@ -59,13 +60,18 @@ def start(session: Session, proposal: Proposal | None) -> None:
                 **pay,
                 when_disabled="stop" if stop else "go-on",
                 steps=int(steps),
+                launcher=launcher,
+                address=address,
                 **learner,
             )
         except BadInput as error:
             widgets.failed(error)
         else:
             st.rerun()
-    st.caption("Each run is a process of its own: it goes on when this page, or the app, is closed.")
+    st.caption(
+        "Each run is a process of its own: it goes on when this page, or the app, is closed. Runs that are resumed or "
+        "cloned below go to the same place."
+    )
 
 
 def paid(session: Session, proposal: Proposal | None) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Runs that go on, and runs that are made from runs."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from vlmcar_core import boards, files, films, jobs, pipeline, runs
+from vlmcar_core import boards, files, films, jobs, pipeline, plugins, runs
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.jobs import Job
 from vlmcar_core.laboratory import keep
@@ -16,7 +16,7 @@ from vlmcar_core.store import Session
 from vlmcar_core.trainers import _defaults
 
 CHECKPOINT_LIMIT_BYTES = 8 * 1024**3
-OWN = ("reward", "cloned_from", "settings", "weights")
+OWN = ("reward", "cloned_from", "began_with", "settings", "weights")
 """Fields of a config that are not changed by a name and a value."""
 
 ANY_NAME = re.compile(r"[^.].*", re.DOTALL)
@@ -40,21 +40,35 @@ def why_not_resumed(found: Run) -> str:
     return ""
 
 
-def resume(session: Session, number: int) -> Job:
+def resume(session: Session, number: int, launcher: str = "local", address: str = "") -> Job:
     """Start a run again that was stopped, lost or failed; it goes on from its checkpoint, in its own files.
 
+    Args:
+        session: which.
+        number: of the run.
+        launcher: where it goes on, one of `launchers/`; it need not be where it was.
+        address: of the cluster, where the launcher wants one.
+
     Raises:
-        BadInput: it is running, has no checkpoint, or has made all its steps.
+        BadInput: it is running, has no checkpoint, or has made all its steps; or the launcher cannot be used.
     """
     found = run(session, number)
     if why := why_not_resumed(found):
         raise BadInput(why)
+    plugins.load("launchers", launcher).check(address)
     if found.job.state == "lost":
         jobs.tell(found.folder, "lost", found.job.message)  # it could not say so, and who starts it again goes by that
-    return pipeline.start_in(found.folder, session, "train-run", [])
+    return pipeline.start_run(session, found.folder, launcher, address)
 
 
-def clone(session: Session, number: int, changes: Mapping[str, Any], go_on: bool = False) -> Job:
+def clone(
+    session: Session,
+    number: int,
+    changes: Mapping[str, Any],
+    go_on: bool = False,
+    launcher: str = "local",
+    address: str = "",
+) -> Job:
     """Start a run with another's settings, some of them changed.
 
     Args:
@@ -62,35 +76,39 @@ def clone(session: Session, number: int, changes: Mapping[str, Any], go_on: bool
         number: of the run.
         changes: by the name of a field of `RunConfig`, or of a setting of its trainer.
         go_on: begin with the other's checkpoint, and not from nothing: its steps count.
+        launcher: where it runs, one of `launchers/`.
+        address: of the cluster, where the launcher wants one.
 
     Raises:
         UnknownName: there is no such field or setting.
-        BadInput: a value makes no sense, or there is no checkpoint to go on from.
+        BadInput: a value makes no sense, there is no checkpoint to go on from, or the launcher cannot be used.
     """
     found = run(session, number)
+    plugins.load("launchers", launcher).check(address)
     config = changed(found, changes)
     fitting = pipeline.trainers(session)
     if config.trainer not in fitting:
         raise UnknownName.among("trainer for this environment", config.trainer, fitting)
     if config.reward == "dense":
-        proposal = session.proposal(config.proposal)
-        Payment(weights=config.weights).shares([step.key for step in proposal.paid])
+        keys = [step.key for step in session.proposal(config.proposal).paid]
+        if config.proposal != found.config.proposal:  # sub-tasks that it has no more need no weight
+            config = replace(config, weights={key: value for key, value in config.weights.items() if key in keys})
+        Payment(weights=config.weights).shares(keys)
     there = runs.checkpoint(found.folder) if go_on else None
     if go_on and there is None:
         raise BadInput(f"run {number} has no checkpoint to go on from; clone it to begin anew")
     if there is not None and there[1] >= config.steps:
         raise BadInput(f"the checkpoint of run {number} has {there[1]:,} steps already; ask for more than that")
-    folder = session.new_run_folder()
-    runs.write_config(folder, config)
+    folder = pipeline.new_run(session, replace(config, began_with=there[1] if there is not None else 0))
     if there is not None:
         data = files.read_bytes(there[0], CHECKPOINT_LIMIT_BYTES)
         files.write_bytes(folder / there[0].name, data)
-    return pipeline.start_in(folder, session, "train-run", [])
+    return pipeline.start_run(session, folder, launcher, address)
 
 
 def changed(found: Run, changes: Mapping[str, Any]) -> RunConfig:
     """A run's settings with some changed; see `clone`."""
-    names = [field.name for field in dataclasses.fields(RunConfig) if field.name not in OWN]
+    names = [field.name for field in fields(RunConfig) if field.name not in OWN]
     own = {name: value for name, value in changes.items() if name in names}
     trainer = str(own.get("trainer", found.config.trainer))
     if trainer not in _defaults.DEFAULTS:
@@ -103,7 +121,7 @@ def changed(found: Run, changes: Mapping[str, Any]) -> RunConfig:
     kept = {} if trainer != found.config.trainer else found.config.settings
     settings = {**kept, **given}
     _defaults.merged(defaults, settings)
-    return dataclasses.replace(found.config, **own, settings=settings, cloned_from=found.number)
+    return replace(found.config, **own, settings=settings, cloned_from=found.number)
 
 
 def keep_hacks(session: Session, number: int) -> list[str]:
@@ -119,7 +137,7 @@ def keep_hacks(session: Session, number: int) -> list[str]:
         trajectory = films.read(found.folder, films.HACKS, info.id)
         reason = f"paid {films.paid(info):.2f} in run {found.folder.name} and not solved"
         told = {**trajectory.versions, "search": f"run {found.folder.name}", "reason": reason}
-        ids.append(keep(session, dataclasses.replace(trajectory, source="adversarial", versions=told)))
+        ids.append(keep(session, replace(trajectory, source="adversarial", versions=told)))
     return ids
 
 

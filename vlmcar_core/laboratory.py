@@ -256,13 +256,18 @@ def has_scenes(session: Session) -> bool:
 
 def keep(session: Session, trajectory: Trajectory) -> str:
     """Store an episode that was made on purpose; its id. The same episode is not stored twice."""
+    return stored(session, trajectory) or session.add_trajectory(trajectory)
+
+
+def stored(session: Session, trajectory: Trajectory) -> str:
+    """The id under which the very same episode is stored; empty where it is not."""
     for info in session.trajectories().items:
         if (info.source, info.seed, info.steps) == (trajectory.source, trajectory.seed, trajectory.steps):
             there = _trajectory(session, info.id)
             same = there is not None and there.versions.get("scene") == trajectory.versions.get("scene")
             if same and there is not None and np.array_equal(there.actions, trajectory.actions):
                 return info.id
-    return session.add_trajectory(trajectory)
+    return ""
 
 
 def material_of(

@@ -81,6 +81,9 @@ class RunConfig:
     cloned_from: int | None = None
     """The run whose settings these were, before some were changed."""
 
+    began_with: int = 0
+    """Steps of that run's checkpoint that it began with; 0 where it began from nothing."""
+
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise BadInput(f"a reward is one of {', '.join(REWARDS)}, not {self.reward!r}")
@@ -98,6 +101,7 @@ class RunConfig:
             ("number of evaluation episodes", self.eval_episodes, 1, 1000),
             ("number of evaluations from one video to the next", self.video_every, 0, 1000),
             ("number of the run it was cloned from", self.cloned_from or 0, 0, 2**31 - 1),
+            ("number of steps that it began with", self.began_with, 0, STEPS_MAX),
         ):
             if not _whole(value) or not low <= value <= high:
                 raise BadInput(f"the {label} of a run is a whole number from {low} to {high}, not {value!r}")

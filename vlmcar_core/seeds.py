@@ -100,7 +100,7 @@ def experiment(config: RunConfig) -> tuple[Any, ...]:
     """Everything that is asked of a run but its seed; runs that share it are repeats of one experiment."""
     settings = tuple(sorted(config.settings.items()))
     paid = (config.pay, config.scale, tuple(sorted(config.weights.items())), config.undo)
-    learner = (config.trainer, config.observation, config.steps, settings)
+    learner = (config.trainer, config.observation, config.steps, settings, config.began_with)
     return (config.reward, config.proposal, config.env_reward, *paid, *learner)
 
 
@@ -113,6 +113,7 @@ def describe(config: RunConfig) -> str:
     """ "dense, proposal 2, checkers alone": what tells an experiment from the others."""
     trainer = "" if config.trainer == RunConfig.trainer else f", {config.trainer.upper()}"
     trainer += f", sees {config.observation}" if config.observation else ""
+    trainer += f", from step {config.began_with:,} of another" if config.began_with else ""
     if config.reward == "sparse":
         return f"sparse{trainer}"
     alone = "" if config.env_reward else ", checkers alone"

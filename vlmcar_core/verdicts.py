@@ -1,7 +1,7 @@
 """What verification found, as counts; the judgement is derived, so a threshold changes without running again."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scipy.special import betaincinv
 
@@ -24,6 +24,9 @@ def lower_bound(count: Count, confidence: float) -> float:
     if count.hits == 0:
         return 0.0
     return float(betaincinv(count.hits, count.total - count.hits + 1, 1.0 - confidence))
+
+
+NONE = Count(0, 0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Verdict:
 
     false_goals: Count
     """For the goal's checker only: of the trajectories that the environment calls not solved, those in which
-    it fired. 0 of 0 for the others, and where the environment has no word on success."""
+    it fired; negatives are counted apart. 0 of 0 for the others, and where the environment has no word on success."""
 
     fault: str = ""
     """The first thing that went wrong in it, in plain words."""
@@ -72,6 +75,9 @@ class Verdict:
 
     impure: str = ""
     """What it answers differently when the same frames are asked in another order; empty where nothing was found."""
+
+    negatives: Count = NONE
+    """For the goal's checker only: of the negatives, those in which it fired. 0 of 0 for the others."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,9 @@ class Verification:
     wrong: tuple[Wrong, ...] = ()
     number: int | None = None
     created: str = ""
+    negatives: Count = NONE
+    """Of the negatives, those that complete every sub-task in order and then the goal. Negatives are adversarial
+    trajectories of the task, kept because they are not solved: what a search found, or what a run was paid for."""
 
     def verdict(self, key: str) -> Verdict:
         """Raises `DamagedFile` where there is none, as no verification of ours leaves one out."""
@@ -136,8 +145,8 @@ def judge_checker(verdict: Verdict, verification: Verification) -> Judged:
 
     Experts must fire in every trajectory and never in its first frame; a fault rejects, and so does an answer that
     depends on what was asked before. The goal's checker is
-    also held to the random limit, over the trajectories that the environment does not call solved. A
-    sub-task's random rate is not judged (early sub-tasks are reached by luck).
+    also held to the random limit, over the trajectories that the environment does not call solved, and must fire in no
+    negative. A sub-task's random rate is not judged (early sub-tasks are reached by luck).
     """
     if verdict.faulty.hits:
         return Judged("rejected", f"it failed in {_of(verdict.faulty)} trajectories: {verdict.fault}")
@@ -149,6 +158,8 @@ def judge_checker(verdict: Verdict, verification: Verification) -> Judged:
         return Judged("rejected", f"{expert.reason}; it calls the first frame done in {early} trajectories")
     if expert.judgement == "rejected" or verdict.key != GOAL:
         return expert
+    if verdict.negatives.hits:
+        return Judged("rejected", _for_nothing(verdict.negatives, "fires"))
     goals = _judge_limit(
         verdict.false_goals, verification, "fires in", "trajectories that the environment calls not solved"
     )
@@ -156,7 +167,8 @@ def judge_checker(verdict: Verdict, verification: Verification) -> Judged:
 
 
 def judge_whole(verification: Verification) -> Judged:
-    """Accept, reject or leave open the whole proposal: the paper's rule, with an interval."""
+    """Accept, reject or leave open the whole proposal: the paper's rule, with an interval; and no negative may be
+    completed, since each of those was looked for: one shows that the reward can be had for nothing."""
     faulty = [verdict.key for verdict in verification.verdicts if verdict.faulty.hits]
     if faulty:
         return Judged("rejected", f"checkers failed while they ran: {', '.join(faulty)}")
@@ -166,10 +178,20 @@ def judge_whole(verification: Verification) -> Judged:
     expert = _judge_expert(
         verification.expert, verification.thresholds, "completes every sub-task in order and the goal"
     )
+    if expert.judgement != "rejected" and verification.negatives.hits:
+        return Judged("rejected", _for_nothing(verification.negatives, "everything is completed"))
     solved = verification.random_solved
     aside = f" ({solved} more that the environment calls solved are left out)" if solved else ""
     group = f"random episodes of at most {verification.random_steps} steps{aside}"
-    return _worse(expert, _judge_limit(verification.random, verification, "completed in", group))
+    found = _worse(expert, _judge_limit(verification.random, verification, "completed in", group))
+    unpaid = verification.negatives
+    if not unpaid.total or unpaid.hits:
+        return found
+    return replace(found, reason=f"{found.reason}; in none of {unpaid.total} negatives")
+
+
+def _for_nothing(negatives: Count, verb: str) -> str:
+    return f"{verb} in {_of(negatives)} negatives, which the environment calls not solved; none may be"
 
 
 def _of(count: Count) -> str:

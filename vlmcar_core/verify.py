@@ -12,7 +12,10 @@ from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.types import GOAL, Answers, Checker, Count, Proposal, Thresholds, Trajectory
 from vlmcar_core.verdicts import Verdict, Verification, Wrong
 
-UNSOLVED = ("adversarial", "near-miss")
+NEGATIVE = "adversarial"
+"""The source of episodes that were looked for, or kept, because they are paid and not solved."""
+
+UNSOLVED = (NEGATIVE, "near-miss")
 """Sources of episodes that are recorded because they are not solved."""
 
 AnswersOf = Mapping[tuple[str, str], Answers]
@@ -60,6 +63,7 @@ def verify(
     experts = [id for id, info in infos.items() if info.is_expert]
     randoms = [id for id, info in infos.items() if info.source == "random"]
     unsolved = [id for id in randoms if infos[id].success is not True]
+    negatives = [id for id, info in infos.items() if _is_negative(info)]
     return Verification(
         proposal=proposal.number,
         verdicts=tuple(_verdict(step.checker, infos, answers, impure or {}) for step in proposal.steps),
@@ -70,7 +74,12 @@ def verify(
         thresholds=thresholds,
         trajectories=tuple(infos),
         wrong=_wrong_wholes(proposal, infos, answers, whole),
+        negatives=_count(whole[id] is not None for id in negatives),
     )
+
+
+def _is_negative(info: TrajectoryInfo) -> bool:
+    return info.source == NEGATIVE and info.success is False and info.of_the_task
 
 
 def subtasks_done(proposal: Proposal, id: str, answers: AnswersOf) -> NDArray[np.bool_]:
@@ -103,7 +112,10 @@ def _verdict(
 ) -> Verdict:
     said = {id: answers[checker.digest, id] for id in infos}
     fired = {id: first_fire(answer) is not None for id, answer in said.items()}
-    unsolved = [id for id, info in infos.items() if info.success is False and info.of_the_task]
+    negatives = [id for id, info in infos.items() if _is_negative(info)]
+    unsolved = [
+        id for id, info in infos.items() if info.success is False and info.of_the_task and info.source != NEGATIVE
+    ]
     faulty = {id: answer for id, answer in said.items() if answer.faults}
     return Verdict(
         key=checker.key,
@@ -117,6 +129,7 @@ def _verdict(
         wrong=_wrongs(checker, infos, said),
         frame_seconds=_mean(answer.frame_seconds for answer in said.values()),
         impure=impure.get(checker.digest, ""),
+        negatives=_count(bool(said[id].done.any()) for id in negatives if checker.key == GOAL),
     )
 
 

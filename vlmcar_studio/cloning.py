@@ -9,7 +9,7 @@ from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
 from vlmcar_core.trainers import _defaults
-from vlmcar_studio import widgets
+from vlmcar_studio import places, widgets
 
 ASKED = "clone"
 """In the session state: the number of the run whose form is open."""
@@ -29,7 +29,7 @@ def form(session: Session, run: Run) -> None:
             leave = st.button("Leave it", icon=":material/close:")
         if start:
             try:
-                continuing.clone(session, run.number, changes, go_on)
+                continuing.clone(session, run.number, changes, go_on, *places.chosen())
             except (BadInput, DamagedFile) as error:
                 widgets.failed(error)
                 return

@@ -13,7 +13,7 @@ from vlmcar_core.report import COLOURS, FIRES
 from vlmcar_core.runs import Run
 from vlmcar_core.seeds import experiment
 from vlmcar_core.store import Session
-from vlmcar_studio import cloning, widgets
+from vlmcar_studio import cloning, remedy, widgets
 from vlmcar_studio.charts import Chart, Line, charts
 
 REFRESH_SECONDS = 2.0
@@ -26,7 +26,7 @@ PIXELS = {
 
 ROWS_DRAWN = 4000
 SHOWN = 4
-"""The newest runs, and all that run or raise an alarm, are shown at once; the others are folded away."""
+"""The newest runs, and all that run, are shown at once; the others are folded away."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -54,6 +54,7 @@ def _overview(session: Session) -> None:
         if len(running) > 1 and st.button("Stop all", icon=":material/stop:", key="stop-all"):
             for run in running:
                 jobs.cancel(run.folder)
+    remedy.alarms(session, found)
     charts("overview", overview_charts(found, raw))
     rows = seeds.table(seeds.groups(found))
     if rows:
@@ -63,7 +64,7 @@ def _overview(session: Session) -> None:
             alt="Experiments: all seeds of each together",
         )
         st.caption(seeds.TABLE_NOTE)
-    shown = [run for number, run in enumerate(reversed(found)) if number < SHOWN or run.job.running or _is_farmed(run)]
+    shown = [run for number, run in enumerate(reversed(found)) if number < SHOWN or run.job.running]
     for run in shown:
         _show_run(session, run)
     rest = [run for run in reversed(found) if run not in shown]
@@ -198,11 +199,6 @@ def _parts(
 # A run and what can be done about it
 
 
-def _is_farmed(run: Run) -> bool:
-    seen = alarm.look(run.config, runs.read_evaluations(run.folder))
-    return seen is not None and seen.level == "alarm"
-
-
 def _show_run(session: Session, run: Run) -> None:
     rows, evaluations = runs.read_progress(run.folder), runs.read_evaluations(run.folder)
     found = runs.summary(evaluations)
@@ -254,14 +250,10 @@ def _alarm(run: Run, evaluations: Rows) -> None:
     seen = alarm.look(run.config, evaluations)
     if seen is None or seen.level == "quiet":
         return
-    words = widgets.plain(f"{seen.words[0].upper()}{seen.words[1:]}.")
     if seen.level == "alarm":
-        st.error(
-            f"**Hack alarm.** {words} Look at what it does under *One run*, keep it as a negative, and verify again.",
-            icon=":material/notification_important:",
-        )
+        st.caption(":material/notification_important: Hack alarm; what to do about it stands above the charts.")
     else:
-        st.info(words, icon=":material/visibility:")
+        st.info(widgets.plain(f"{seen.words[0].upper()}{seen.words[1:]}."), icon=":material/visibility:")
 
 
 def _buttons(run: Run) -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from vlmcar_core import boards, chain, continuing, films, pipeline, recordings, runs, verify
+from vlmcar_core import boards, chain, continuing, films, recordings, remedies, runs, verify
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.recordings import TrajectoryInfo
 from vlmcar_core.runs import Run
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Checker, Proposal
-from vlmcar_studio import overlay, widgets
+from vlmcar_studio import overlay, remedy, widgets
 from vlmcar_studio.charts import charts
 from vlmcar_studio.monitor import REFRESH_SECONDS, run_charts
 from vlmcar_studio.replay import Track, replay
 
-VIDEO, HACK = "On the way", "Paid and not solved"
+VIDEO, HACK = "On the way", remedy.EPISODES
 KINDS = {VIDEO: films.VIDEOS, HACK: films.HACKS}
 
 
@@ -65,7 +65,10 @@ def _episodes(session: Session, run: Run) -> None:
     if not there:
         st.caption("No episode is kept yet; the first is at its first evaluation.")
         return
-    kind = st.segmented_control("Episodes", there, default=there[0], key=f"kind-{run.number}", required=True)
+    key = f"kind-{run.number}"
+    if st.session_state.get(key) not in there:
+        st.session_state[key] = there[0]
+    kind = st.segmented_control("Episodes", there, key=key, required=True)
     infos = {info.id: info for info in listings[kind].items}
     words = {id: _words(info, kind) for id, info in infos.items()}
     id = st.selectbox(
@@ -136,21 +139,20 @@ def _gif(path: Path, said: dict[str, Answers], proposal: Proposal) -> bytes:
 
 
 def _keep(session: Session, run: Run) -> None:
+    """Where there is an alarm, what to do about it stands above, with the button that does it."""
     st.caption(
         "The checkers paid these episodes in full and the environment does not call them solved. As negatives they are "
-        "met by every later verification: it tells a wrong checker from a reward that is only farmed. Where the "
-        "checkers stay accepted, clone the run with another way to pay."
+        "met by every later verification: it tells a wrong checker from a reward that is only farmed."
     )
-    with st.container(horizontal=True):
-        if st.button("Keep as negatives", type="primary", icon=":material/flag:", key=f"keep-{run.number}"):
-            ids = continuing.keep_hacks(session, run.number)
-            st.toast(widgets.plain(f"Kept: {', '.join(ids)}"), icon=":material/check:")
-        job = pipeline.current_job(session, "verify")
-        busy = job is not None and job.running
-        if st.button("Verify again", icon=":material/fact_check:", key=f"verify-{run.number}", disabled=busy):
-            pipeline.launch(session, "verify", [])
-            st.rerun()
-    widgets.watch_job(session, "verify")
+    if remedies.alarmed([run]):
+        st.caption("What to do next stands above, with the alarm.")
+    elif remedies.negatives(session, run):
+        st.caption("They are negatives of this session.")
+        widgets.next_page("verify", "Verify", ":material/fact_check:")
+    elif st.button("Keep as negatives", icon=":material/flag:", key=f"keep-{run.number}"):
+        ids = continuing.keep_hacks(session, run.number)
+        st.toast(widgets.plain(f"Kept: {', '.join(ids)}"), icon=":material/check:")
+        st.rerun(scope="fragment")
 
 
 # For other tools

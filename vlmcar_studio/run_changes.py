@@ -10,7 +10,7 @@ from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.escaping import one_line
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
-from vlmcar_studio import widgets
+from vlmcar_studio import places, widgets
 from vlmcar_studio.charts import charts
 from vlmcar_studio.monitor import overview_charts
 
@@ -23,7 +23,7 @@ def resume_asked(session: Session) -> None:
     if number is None:
         return
     try:
-        continuing.resume(session, number)
+        continuing.resume(session, number, *places.chosen())
     except (BadInput, DamagedFile) as error:
         widgets.failed(error)
     else:

@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from vlmcar_core import alarm, continuing, runs, seeds
+from vlmcar_core import continuing, runs, seeds
+from vlmcar_core.cli.alarms import show_alarms, show_remedy
 from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.queue import where_options
 from vlmcar_core.contrast import contrast
 from vlmcar_core.store import Session
 
@@ -16,15 +18,17 @@ from vlmcar_core.store import Session
 @click.command()
 @session_argument
 @click.argument("run", type=int)
-def resume(session: Session, run: int) -> None:
+@where_options
+def resume(session: Session, run: int, launcher: str, address: str) -> None:
     """Go on with RUN, which was stopped, lost or failed, from its last checkpoint.
 
     It appends to its own files, and its rows say from where. A checkpoint is written with each evaluation; what was
-    trained after it is trained again.
+    trained after it is trained again. It goes on wherever you say, on this machine or on a cluster.
     """
-    job = continuing.resume(session, run)
+    job = continuing.resume(session, run, launcher, address)
     there = runs.checkpoint(job.folder)
     echo(f"run {run} goes on" + (f" from step {there[1]:,}" if there else "") + f"; see: vlmcar jobs {session.name}")
+    show_alarms(session, [continuing.run(session, run)])
 
 
 @click.command(name="clone-run")
@@ -38,12 +42,14 @@ def resume(session: Session, run: int) -> None:
     help="What is to be different: steps, seed, pay, scale, proposal, … or a setting of the trainer.",
 )
 @click.option("--go-on", is_flag=True, help="Begin with RUN's checkpoint, and not from nothing.")
-def clone_run(session: Session, run: int, changes: tuple[str, ...], go_on: bool) -> None:
+@where_options
+def clone_run(session: Session, run: int, changes: tuple[str, ...], go_on: bool, launcher: str, address: str) -> None:
     """Start a run with the settings of RUN, some of them changed.
 
-    With another proposal and --go-on it trains with mended checkers what is learned already.
+    With another proposal and --go-on it trains with mended checkers what is learned already. What was learned from
+    farmed pay is better left behind: without --go-on it begins anew.
     """
-    job = continuing.clone(session, run, dict(map(_change, changes)), go_on)
+    job = continuing.clone(session, run, dict(map(_change, changes)), go_on, launcher, address)
     echo(f"started {job.folder.parent.name}/{job.folder.name}")
 
 
@@ -79,15 +85,16 @@ def compare_runs(session: Session, numbers: tuple[int, ...], baseline: int | Non
 def keep_hacks(session: Session, run: int) -> None:
     """Make the episodes that RUN was paid for in full and did not solve standing negatives of the session.
 
-    Every later verification and examination meets them, as adversarial trajectories. Where the checkers are right all
-    the same, it is the way they are paid that is farmed: `vlmcar clone-run SESSION RUN --set pay=once`.
+    Every later verification and examination meets them, as adversarial trajectories: a proposal that completes one is
+    rejected. Where the checkers are right all the same, it is the way they are paid that is farmed. Each command, and
+    `vlmcar runs`, says what comes next: verify, mend, verify again, and train a clone of RUN.
     """
     ids = continuing.keep_hacks(session, run)
     if not ids:
         echo(f"run {run} has kept none: no evaluation episode was paid in full and not solved")
         return
     echo(" ".join(ids))
-    echo(f"now: vlmcar verify {session.name}   then: vlmcar resume {session.name} {run}")
+    show_remedy(session, continuing.run(session, run), f"vlmcar verify {session.name}")
 
 
 @click.command(name="export-run")
@@ -109,15 +116,6 @@ def show_groups(found: Sequence[runs.Run]) -> None:
         echo("")
         show_table([list(rows[0]), *(list(row.values()) for row in rows)])
         echo(seeds.TABLE_NOTE)
-
-
-def show_alarms(found: Sequence[runs.Run]) -> None:
-    """A line for each run whose learned return rises while success does not."""
-    for run in found:
-        seen = alarm.look(run.config, runs.read_evaluations(run.folder))
-        if seen is not None and seen.level != "quiet":
-            label = "hack alarm" if seen.level == "alarm" else "look at"
-            echo(f"{label}, run {run.number}: {seen.words}")
 
 
 def show_table(rows: Sequence[Sequence[str]]) -> None:

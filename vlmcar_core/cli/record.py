@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vlmcar_core import pipeline, verdicts
+from vlmcar_core.cli.alarms import show_remedies
 from vlmcar_core.cli.base import as_job, echo, job_option, session_argument
 from vlmcar_core.store import Session
 from vlmcar_core.types import Proposal
@@ -55,6 +56,7 @@ def verify(session: Session, number: int | None, job: Path | None) -> None:
         judged = verdicts.judge_whole(found)
         reporter.finish("success", f"{judged.judgement}: {judged.reason}", {"verification": found.number})
     show_verification(session.proposal(found.proposal), found)
+    show_remedies(session)
     if judged.judgement != "accepted" and job is None:
         sys.exit(EXIT_NOT_ACCEPTED)
 

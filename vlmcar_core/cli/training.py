@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from vlmcar_core import jobs, payments, pipeline, runs
+from vlmcar_core.cli.alarms import show_alarms
 from vlmcar_core.cli.base import Bar, as_job, echo, job_option, session_argument
 from vlmcar_core.cli.hyperparameters import algorithm_options, with_file
-from vlmcar_core.cli.monitoring import show_alarms, show_groups
+from vlmcar_core.cli.monitoring import show_groups
 from vlmcar_core.cli.queue import where_options
 from vlmcar_core.cli.task import settings_option
 from vlmcar_core.cli.view import describe_job
@@ -151,7 +152,7 @@ def show_runs(session: Session) -> None:
         config = run.config
         echo(f"{run.number:>4} {config.reward:8} {config.seed:>4} {run.job.state:10} {reached:>14} {final:>14}")
     show_groups(listing.items)
-    show_alarms(listing.items)
+    show_alarms(session, listing.items)
     for problem in listing.problems:
         echo(f"damaged: {problem}", err=True)
 

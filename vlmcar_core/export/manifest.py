@@ -92,6 +92,7 @@ def _verification(source: Source) -> dict[str, Any]:
         "random": _count(verification.random),
         "random_solved": verification.random_solved,
         "random_steps": verification.random_steps,
+        "negatives": _count(verification.negatives),
         "thresholds": asdict(verification.thresholds),
         "checkers": [
             {

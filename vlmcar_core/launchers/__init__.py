@@ -5,6 +5,8 @@ A launcher is a module with:
     TITLE: str                  its name for people
     ABOUT: str                  one sentence: where runs go, and what that place needs
     HERE: bool                  its runs are processes of this machine
+    lacking() -> str            what of that is missing here and how to get it, in a sentence; empty where nothing is;
+                                as quick as the next one
     check(address: str) -> None raises `BadInput` where it cannot be used here, or with this address; quick, and
                                 imports nothing heavy: pages call it
     opened() -> context manager of `advance`

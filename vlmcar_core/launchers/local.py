@@ -17,6 +17,11 @@ TRIES_MAX = 3
 """A process that ends before it says a word is started again so often, in all."""
 
 
+def lacking() -> str:
+    """Nothing: there is always this machine."""
+    return ""
+
+
 def check(address: str) -> None:
     """Raises `BadInput` for an address: there is nowhere to go."""
     if address:

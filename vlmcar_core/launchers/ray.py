@@ -52,10 +52,16 @@ NOT_TAKEN = re.compile(rf"(?:{re.escape(jobs.LAUNCH)}|{re.escape(jobs.CANCEL)}|{
 ANY = re.compile(r"[^.].*", re.DOTALL)
 
 
+def lacking() -> str:
+    """That Ray is not installed, where it is not."""
+    missing = importlib.util.find_spec("ray") is None or importlib.util.find_spec("aiohttp") is None
+    return "the launcher 'ray' needs Ray: pip install \"vlmcar-studio[ray]\"" if missing else ""
+
+
 def check(address: str) -> None:
     """Raises `BadInput` where Ray is not installed, or the address is none, or nobody listens there."""
-    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("aiohttp") is None:
-        raise BadInput("the launcher 'ray' needs Ray: pip install \"vlmcar-studio[ray]\"")
+    if words := lacking():
+        raise BadInput(words)
     if not ADDRESS.fullmatch(address):
         raise BadInput(
             f"{address!r} is no address of a Ray cluster; give its dashboard's (http://HEAD:8265), ray://HEAD:10001, "
