@@ -24,6 +24,16 @@ def test_a_launcher_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_launcher_says_what_is_missing_here_and_then_takes_no_address(name: str) -> None:
+    launcher = plugins.load("launchers", name)
+    lacking = launcher.lacking()
+    assert isinstance(lacking, str)
+    if lacking:
+        with pytest.raises(BadInput, match="pip install"):
+            launcher.check("http://127.0.0.1:8265")
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "address", ["no address", "file:///etc/passwd", "http://user:secret@host:8265", "http://", "\n"]
 )

@@ -1,5 +1,6 @@
 """The page Train on runs that are there: what it says of them, and what its buttons do."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.conftest import NEVER, picture, proposal, trajectory
 from tests.studio_sessions import opened, said
-from vlmcar_core import continuing, films, jobs, pipeline, runs
+from vlmcar_core import continuing, files, films, jobs, plugins, runs
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Task
@@ -76,11 +77,11 @@ def test_an_alarm_is_raised_and_what_was_paid_for_nothing_becomes_negatives(sess
     run = farmed(session)
     app = opened("train", NAME)
     text = said(app)
-    assert "Hack alarm." in text and "late episodes were paid in full and not solved" in text
-    assert text.count("Hack alarm.") == 1
-    app = press(app, f"look-run-{run.number}")
-    app = app.segmented_control(key=f"kind-{run.number}").set_value("Paid and not solved").run()
-    assert "As negatives they are met by every later verification" in said(app)
+    assert f"Hack alarm, run {run.number}." in text and "late episodes were paid in full and not solved" in text
+    assert text.count("Hack alarm, run") == 1
+    app = press(app, f"look-hacks-{run.number}")
+    assert app.segmented_control(key=f"kind-{run.number}").value == "Paid and not solved"
+    assert "What to do next stands above, with the alarm." in said(app)
     app = press(app, f"keep-{run.number}")
     assert not app.exception
     kept = [info for info in session.trajectories().items if info.source == "adversarial"]
@@ -99,25 +100,52 @@ def test_a_video_is_played_with_what_the_runs_checkers_say(session: Session) -> 
     assert len(session.trajectories().items) == 0 and film.id == "000002001"
 
 
-def test_a_stopped_run_is_resumed_where_it_has_a_checkpoint(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_episodes_that_were_paid_for_nothing_are_kept_where_no_alarm_is_raised_too(session: Session) -> None:
+    run = ended(session)
+    films.keep_hack(run.folder, trajectory([0, 1, 0, 1], "adversarial", success=False, seed=4), 2004, 1.0)
+    app = opened("train", NAME)
+    assert "Hack alarm" not in said(app) and "As negatives they are met by every later verification" in said(app)
+    app = press(app, f"keep-{run.number}")
+    assert "They are negatives of this session." in said(app)
+    assert [info.seed for info in session.trajectories().items if info.source == "adversarial"] == [4]
+
+
+def test_a_stopped_run_is_resumed_where_it_has_a_checkpoint(session: Session) -> None:
     ended(session, "cancelled")
     run = ended(session, "cancelled")
     runs.keep_checkpoint(run.folder, 2000, lambda path: path.write_bytes(b"all") and None)
-    started: list[str] = []
-    monkeypatch.setattr(pipeline, "start_in", lambda folder, *_rest: started.append(folder.name))
     app = opened("train", NAME)
     assert [button.key for button in app.button if button.label == "Resume"] == [f"resume-run-{run.number}"]
     press(app, f"resume-run-{run.number}")
-    assert started == [run.folder.name]
+    assert files.there(run.folder / jobs.LAUNCH), "it is put into the line"
+    assert jobs.read(run.folder).state != "cancelled"
 
 
-def test_a_clone_begins_with_its_runs_settings_and_starts_with_what_was_changed(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_runs_go_is_chosen_and_said_and_stands_in_no_session(session: Session) -> None:
+    stopped = ended(session, "cancelled")
+    runs.keep_checkpoint(stopped.folder, 2000, lambda path: path.write_bytes(b"all") and None)
+    app = opened("train", NAME)
+    assert "A process for each run, at most one per core" in said(app)
+    app = app.selectbox(key="launcher").select("ray").run()
+    assert "Ray jobs on a cluster that is there already" in said(app)
+    assert ("needs Ray" in said(app)) == bool(plugins.load("launchers", "ray").lacking())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    app = app.text_input(key="address").set_value(address).run()
+    for press_it in (
+        lambda: next(button for button in app.button if button.label == "Start training").click().run(),
+        lambda: press(app, f"resume-run-{stopped.number}"),
+    ):
+        shown = said(press_it())
+        assert "no Ray cluster answers" in shown or "needs Ray" in shown
+    assert session.run_folders() == [stopped.folder] and jobs.read(stopped.folder).state == "cancelled"
+    written = "".join(path.read_text(errors="replace") for path in session.folder.rglob("*") if path.is_file())
+    assert address not in written
+
+
+def test_a_clone_begins_with_its_runs_settings_and_starts_with_what_was_changed(session: Session) -> None:
     run = ended(session, pay="edge", settings={"gamma": 0.9})
-    monkeypatch.setattr(
-        pipeline, "start_in", lambda folder, *_rest: jobs.Reporter(folder, "train").finish("success", "")
-    )
     app = press(opened("train", NAME), f"clone-run-{run.number}")
     key = f"clone-{run.number}"
     assert app.number_input(key=f"{key}-steps").value == 4000 and app.number_input(key=f"{key}-gamma").value == 0.9

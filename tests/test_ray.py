@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import picture, proposal
-from vlmcar_core import files, jobs, pipeline, queue, runs
+from vlmcar_core import continuing, files, jobs, pipeline, queue, runs
 from vlmcar_core.errors import BadInput
 from vlmcar_core.store import Session
 from vlmcar_core.types import Task
@@ -157,6 +157,38 @@ def test_a_run_whose_worker_is_killed_is_started_again_and_ends_with_no_row_twic
     assert jobs.read(folder).state == "success", jobs.read(folder).message
     steps = [row["steps"] for row in runs.read_evaluations(folder)]
     assert steps == sorted(set(steps)) and steps[-1] >= 12_000 and len(steps) == 12
+    assert went_on(folder) >= steps[1], "it went on from a checkpoint, and did not begin anew"
+
+
+def went_on(folder: Path) -> int:
+    """The steps of the checkpoint that a run went on from; 0 where it began anew."""
+    return max((row["resumed"] or 0 for row in runs.read_progress(folder)), default=0)
+
+
+def test_a_stopped_run_goes_on_on_the_cluster_and_so_does_a_clone(session: Session, cluster: Cluster) -> None:
+    (folder,) = started(session, cluster, ["dense"], 1, steps=8_000, evaluations=8, eval_episodes=1)
+    wait_for(lambda: len(runs.read_evaluations(folder)) >= 2 and runs.checkpoint(folder) is not None, session)
+    jobs.cancel(folder)
+    wait_for(lambda: not jobs.read(folder).running, session)
+    assert jobs.read(folder).state == "cancelled"
+    there = runs.checkpoint(folder)
+    assert there is not None
+    continuing.resume(session, 0, "ray", cluster.address)
+    wait_for(lambda: not jobs.read(folder).running, session)
+    assert jobs.read(folder).state == "success", jobs.read(folder).message
+    assert went_on(folder) == there[1] > 0
+    steps = [row["steps"] for row in runs.read_evaluations(folder)]
+    assert steps == sorted(set(steps)) and len(steps) == 8
+
+    job = continuing.clone(session, 0, {"steps": 9_000, "evaluations": 9}, True, "ray", cluster.address)
+    wait_for(lambda: not jobs.read(job.folder).running, session)
+    assert jobs.read(job.folder).state == "success", jobs.read(job.folder).message
+    assert went_on(job.folder) == runs.read_config(job.folder).began_with >= 8_000
+    assert [row["steps"] >= 9_000 for row in runs.read_evaluations(job.folder)] == [True]
+
+    job = continuing.clone(session, 0, {"steps": 192, "evaluations": 1}, False, "ray", cluster.address)
+    wait_for(lambda: not jobs.read(job.folder).running, session)
+    assert jobs.read(job.folder).state == "success" and went_on(job.folder) == 0
 
 
 def test_the_process_that_collects_is_killed_and_the_next_goes_on(session: Session, cluster: Cluster) -> None:

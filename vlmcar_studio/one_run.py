@@ -152,7 +152,7 @@ def _keep(session: Session, run: Run) -> None:
     elif st.button("Keep as negatives", icon=":material/flag:", key=f"keep-{run.number}"):
         ids = continuing.keep_hacks(session, run.number)
         st.toast(widgets.plain(f"Kept: {', '.join(ids)}"), icon=":material/check:")
-        st.rerun(scope="fragment")
+        st.rerun()
 
 
 # For other tools
