@@ -16,6 +16,10 @@ EPISODES = "Paid and not solved"
 """What a run's kept episodes of that kind are called on the page Train."""
 
 
+VERIFYING = "alarm-verifies"
+"""In the session state: a verification was under way when this was drawn last."""
+
+
 def alarms(session: Session, found: Sequence[Run]) -> None:
     """A box for each run that raises the alarm; nothing where none does."""
     raised = remedies.alarmed(found)
@@ -26,7 +30,18 @@ def alarms(session: Session, found: Sequence[Run]) -> None:
             except (DamagedFile, UnknownName) as error:
                 widgets.failed(error)
     if raised:
-        widgets.watch_job(session, "verify")
+        _watch(session)
+
+
+def _watch(session: Session) -> None:
+    """The verification that was asked for; once it is over, all of the page is drawn anew, not this part alone."""
+    busy = _verifying(session)
+    if st.session_state.get(VERIFYING) and not busy:
+        del st.session_state[VERIFYING]
+        st.rerun()
+    if busy:
+        st.session_state[VERIFYING] = True
+    widgets.watch_job(session, "verify")
 
 
 def _one(session: Session, run: Run, seen: Found) -> None:
@@ -54,6 +69,7 @@ def _button(session: Session, run: Run, found: Remedy) -> None:
         if st.button("Look at them", icon=":material/search:", key=f"look-hacks-{number}"):
             st.session_state["one-run"], st.session_state["train-view"] = number, "One run"
             st.session_state[f"kind-{number}"] = EPISODES
+            st.toast("They are shown below the charts, under One run.", icon=":material/arrow_downward:")
             st.switch_page(widgets.PAGES / "train.py", query_params={"session": session.name})
     elif found.step == "verify":
         label = f"Verify proposal {found.proposal}"
