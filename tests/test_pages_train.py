@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,7 +14,7 @@ from vlmcar_core import continuing, files, films, jobs, plugins, runs
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Task
-from vlmcar_studio import monitor
+from vlmcar_studio import measures, monitor
 from vlmcar_studio.charts import POINTS_MAX, thinned
 
 NAME = "room"
@@ -187,9 +188,29 @@ def test_success_env_return_and_learned_return_are_charts_of_their_own(session: 
     ]
 
 
-def test_of_many_points_no_peak_is_lost() -> None:
-    import numpy as np
+def test_what_the_learner_tells_is_drawn_each_for_itself_and_in_words() -> None:
+    told = {"entropy_loss": -1.9, "loss": 0.1, "clip_fraction": 0.2, "something_new": 4.0}
+    rows = [{"steps": 100, "losses": {}}, {"steps": 200, "losses": told}]
+    found = {chart.title: chart for chart in measures.learner_charts(rows)}
+    assert list(found) == ["Loss", "Entropy of the policy", "Samples whose update was clipped", "something_new"]
+    (line,) = found["Entropy of the policy"].lines
+    assert np.array_equal(np.asarray(line.values), [np.nan, 1.9], equal_nan=True), "a loss is what is made smaller"
+    assert found["Samples whose update was clipped"].unit == "%"
+    many = [{"steps": 1, "losses": {f"name {number}": 1.0 for number in range(500)}}]
+    assert len(measures.learner_charts(many)) == measures.CHARTS_MAX
 
+
+def test_the_pace_is_told_over_some_rows_so_that_an_evaluation_does_not_look_like_a_stop(session: Session) -> None:
+    run = ended(session)
+    rows = runs.read_progress(run.folder)
+    (pace,) = next(chart for chart in monitor.run_charts(rows) if chart.key == "pace").lines
+    assert list(pace.values) == pytest.approx([100.0] * 4)
+    slow = [{**row, "seconds": row["seconds"] + 10.0 * (number > 1)} for number, row in enumerate(rows)]
+    (pace,) = next(chart for chart in monitor.run_charts(slow) if chart.key == "pace").lines
+    assert list(pace.values) == pytest.approx([100.0, 100.0, 50.0, 60.0])
+
+
+def test_of_many_points_no_peak_is_lost() -> None:
     values = np.sin(np.linspace(0, 50, 20_000))
     values[7_777], values[12_345], values[100:2_000] = 9.0, -9.0, np.nan
     places = thinned(values, POINTS_MAX)

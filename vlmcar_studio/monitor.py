@@ -13,7 +13,7 @@ from vlmcar_core.report import COLOURS, FIRES
 from vlmcar_core.runs import Run
 from vlmcar_core.seeds import experiment
 from vlmcar_core.store import Session
-from vlmcar_studio import cloning, remedy, widgets
+from vlmcar_studio import cloning, measures, remedy, widgets
 from vlmcar_studio.charts import Chart, Line, charts
 
 REFRESH_SECONDS = 2.0
@@ -25,6 +25,7 @@ PIXELS = {
 """Dashes by how a run is paid, as in the report's figures."""
 
 ROWS_DRAWN = 4000
+PACE_ROWS = 10
 SHOWN = 4
 """The newest runs, and all that run, are shown at once; the others are folded away."""
 
@@ -148,21 +149,25 @@ def run_charts(rows: Rows, titles: Mapping[str, str] | None = None) -> list[Char
     """
     rows = sampled(rows)
     steps = [row["steps"] for row in rows]
-    losses = sorted(_names(rows, "losses"))
-    entropy = [name for name in losses if name.startswith("ent")]
-    lost = [name for name in losses if name.endswith("loss") and name not in entropy]
-    rest = [name for name in losses if name not in (*entropy, *lost)]
-    pace = Line("this run", steps, [row["steps_per_second"] for row in rows], FIRES[0])
+    pace = Line("this run", steps, _paces(rows), FIRES[0])
     remembered = [row["remembered"] / row["asked"] if row["asked"] else np.nan for row in rows]
     return [
         _parts("shares", "Sub-tasks: episodes that completed them", rows, "completions", "%", titles=titles or {}),
         _parts("paid", "Sub-tasks: paid for each, an episode", rows, "paid", titles=titles or {}),
-        _parts("losses", "Losses", rows, "losses", only=lost),
-        _parts("entropy", "Entropy", rows, "losses", only=entropy),
-        _parts("update", "The learner's updates", rows, "losses", only=rest),
-        Chart("pace", "Steps a second", [pace], note="With the evaluations in between."),
+        *measures.learner_charts(rows),
+        Chart("pace", "Steps a second", [pace], note=f"Over the last {PACE_ROWS} rows, with evaluations in between."),
         Chart("memory", "Answers of checkers from memory", [Line("this run", steps, remembered, FIRES[0])], "%"),
     ]
+
+
+def _paces(rows: Rows) -> list[float]:
+    """Steps a second up to each row, over some rows before it: evaluations take the time of single ones."""
+    found = []
+    for number, row in enumerate(rows):
+        since = rows[max(0, number - PACE_ROWS)]
+        steps, seconds = (row[name] - since[name] for name in ("steps", "seconds"))
+        found.append(steps / seconds if seconds > 0 else row["steps_per_second"])
+    return found
 
 
 def sampled(rows: Rows) -> Rows:
@@ -176,17 +181,9 @@ def _names(rows: Rows, name: str) -> dict[str, None]:
     return dict.fromkeys(part for row in some for part in row[name])
 
 
-def _parts(
-    key: str,
-    title: str,
-    rows: Rows,
-    name: str,
-    unit: str = "",
-    only: Sequence[str] | None = None,
-    titles: Mapping[str, str] = {},
-) -> Chart:
+def _parts(key: str, title: str, rows: Rows, name: str, unit: str = "", titles: Mapping[str, str] = {}) -> Chart:
     """A line for each part of a mapping in the rows."""
-    parts = _names(rows, name) if only is None else only
+    parts = _names(rows, name)
     steps = [row["steps"] for row in rows]
     lines = []
     for number, part in enumerate(parts):

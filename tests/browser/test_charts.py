@@ -61,7 +61,7 @@ def test_charts_grow_and_keep_their_zoom(server: Server, page: Page, running: Pa
     )
     expect(chart(page, "Environment return an episode")).to_be_visible()
     expect(chart(page, "Learned return an episode")).to_have_count(1)
-    expect(chart(page, "Entropy")).to_be_visible()
+    expect(chart(page, "Entropy of the policy")).to_be_visible()
     expect(chart(page, "Answers of checkers from memory").get_by_role("cell", name="90 %")).to_be_visible()
 
     plot = success.locator(".u-over")
