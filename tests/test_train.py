@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -318,8 +317,7 @@ def test_options_that_make_no_sense_start_no_run(session: Session) -> None:
     assert session.run_folders() == []
 
 
-def test_what_a_run_pays_is_asked_of_it_and_told(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "start_in", lambda folder, *_: SimpleNamespace(folder=folder))
+def test_what_a_run_pays_is_asked_of_it_and_told(session: Session) -> None:
     command = [
         "--root",
         str(session.folder.parent),

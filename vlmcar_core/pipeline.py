@@ -1,5 +1,8 @@
 """The stages over a session: load → stage → save, one short function each. App and command line call these.
 
+Choosing a task is in tasks.py, a person's changes in edits.py, what can be trained and how it is started in
+trainable.py; all of it is called by its name here.
+
 A stage that takes long is told its `progress` and may be stopped through it; whatever it had saved by then
 stays, and calling it again goes on from there. `launch` runs a stage in a process of its own.
 """
@@ -16,13 +19,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlmcar_core import images, jobs, launching, plugins, recordings, runs
-from vlmcar_core.envs import EnvTask, Setting, known_view
-from vlmcar_core.errors import BadImage, BadInput, DamagedFile, NoExpert, UnknownName
+from vlmcar_core import jobs, plugins, recordings, runs
+from vlmcar_core.edits import added_step, moved_step, restore, save_edit, with_step, without_step
+from vlmcar_core.errors import BadInput, DamagedFile, NoExpert
 from vlmcar_core.jobs import Job
 from vlmcar_core.payments import Payment
 from vlmcar_core.store import GoalOrigin, Session
-from vlmcar_core.trainers import _defaults
+from vlmcar_core.tasks import (
+    check_same_size,
+    create_empty,
+    create_from_env,
+    create_from_frames,
+    env_families,
+    env_settings,
+    env_tasks,
+    find_task,
+    preview,
+    set_goal_from_trajectory,
+    set_goal_from_upload,
+)
+from vlmcar_core.trainable import (
+    default_hyperparameters,
+    default_pay,
+    new_run,
+    observations,
+    other_trainers,
+    read_hyperparameters,
+    run_configs,
+    start_run,
+    start_training,
+    trainer_parameters,
+    trainer_titles,
+    trainers,
+    written_hyperparameters,
+)
 from vlmcar_core.types import (
     Answers,
     Checker,
@@ -30,9 +60,7 @@ from vlmcar_core.types import (
     Progress,
     Proposal,
     Recording,
-    SubTask,
     Task,
-    Thresholds,
     Trajectory,
 )
 from vlmcar_core.verdicts import Verification, judge_whole
@@ -45,8 +73,70 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vlmcar_core.export import Bundle
-    from vlmcar_core.hyperparameters import Taken
     from vlmcar_core.reward import CheckerReward
+
+__all__ = [
+    "BUNDLE_MEBIBYTES",
+    "DEFAULT_SEEDS",
+    "DRIVER_CHARS_MAX",
+    "EXPERT_TRIES",
+    "RANDOM_SEED_OFFSET",
+    "REPLAY_MEBIBYTES",
+    "REPLAY_MEBIBYTES_MAX",
+    "Recorded",
+    "added_step",
+    "check_same_size",
+    "create_empty",
+    "create_from_env",
+    "create_from_frames",
+    "current_job",
+    "default_author",
+    "default_hyperparameters",
+    "default_pay",
+    "default_root",
+    "env_families",
+    "env_settings",
+    "env_tasks",
+    "export",
+    "figures",
+    "find_task",
+    "frames",
+    "judged",
+    "launch",
+    "make_env",
+    "moved_step",
+    "new_run",
+    "observations",
+    "open_session",
+    "other_trainers",
+    "preview",
+    "propose",
+    "read_hyperparameters",
+    "record",
+    "report",
+    "restore",
+    "run_configs",
+    "save_driven",
+    "save_edit",
+    "set_goal_from_driving",
+    "set_goal_from_trajectory",
+    "set_goal_from_upload",
+    "set_initial_from_driving",
+    "silent",
+    "start_in",
+    "start_run",
+    "start_training",
+    "train",
+    "trainer_parameters",
+    "trainer_titles",
+    "trainers",
+    "verify",
+    "watch",
+    "with_reward",
+    "with_step",
+    "without_step",
+    "written_hyperparameters",
+]
 
 RANDOM_SEED_OFFSET = 1000
 """Random episodes start from seeds this far above the task's, so that they share no layout with the experts."""
@@ -79,123 +169,6 @@ def default_author() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return "me"
-
-
-# 1. Task
-
-
-def env_tasks() -> list[tuple[str, EnvTask]]:
-    """Every environment that can be chosen, as (family, task); the paper's first."""
-    found = [(name, task) for name in plugins.names("envs") for task in plugins.load("envs", name).tasks()]
-    return sorted(found, key=lambda pair: not pair[1].paper)
-
-
-def env_families() -> dict[str, str]:
-    """The families' names for people, by the names of their files: those that work here first, of these those with
-    tasks of the paper."""
-
-    def rank(name: str) -> tuple[bool, bool, str]:
-        tasks = plugins.load("envs", name).tasks()
-        return not any(task.works for task in tasks), not any(task.paper for task in tasks), name
-
-    return {name: str(plugins.load("envs", name).TITLE) for name in sorted(plugins.names("envs"), key=rank)}
-
-
-def env_settings(family: str) -> Mapping[str, Setting]:
-    """What the settings of a family's tasks may hold."""
-    known: Mapping[str, Setting] = plugins.load("envs", family).SETTINGS
-    return known
-
-
-def find_task(env_id: str, seed: int = 0, settings: dict[str, Any] | None = None) -> Task:
-    """Raises `UnknownName` where no family has this id, `BadInput` for a seed that cannot be one."""
-    for family, task in env_tasks():
-        if task.env_id == env_id:
-            if not task.works:
-                raise BadInput(f"{env_id} cannot be made here: {task.note}")
-            found = Task(env_id, family, seed, settings or {})
-            module = plugins.load("envs", family)
-            placed: Task = module.placed(found) if hasattr(module, "placed") else found
-            return placed
-    near = [task.env_id for _, task in env_tasks() if env_id.lower() in task.env_id.lower()]
-    raise UnknownName.among("environment", env_id, near or [task.env_id for _, task in env_tasks()])
-
-
-def preview(task: Task) -> Frame:
-    """The task's initial frame: the environment's own full render after reset, RGB uint8 (H, W, 3)."""
-    from vlmcar_core import rollouts
-
-    return rollouts.first_frame(task)
-
-
-def create_from_env(
-    root: Path,
-    name: str,
-    env_id: str,
-    seed: int = 0,
-    settings: dict[str, Any] | None = None,
-    recording: Recording = Recording(),
-    thresholds: Thresholds = Thresholds(),
-) -> Session:
-    """A session on an environment; nothing is created where its first frame cannot be rendered."""
-    task = find_task(env_id, seed, settings)
-    frame = preview(task)
-    session = Session.create(root, name, task, recording, thresholds)
-    session.set_initial(frame)
-    return session
-
-
-def create_from_frames(
-    root: Path,
-    name: str,
-    initial: bytes,
-    goal: bytes,
-    names: tuple[str, str] = ("initial frame", "goal frame"),
-) -> Session:
-    """A frames-only session from two uploaded pictures.
-
-    Raises:
-        BadImage: a picture cannot be used, or the two differ in size.
-    """
-    first, last = images.decode(initial, names[0]), images.decode(goal, names[1])
-    check_same_size(first, last, names[1])
-    session = Session.create(root, name, Task(env_id=None, family=None))
-    session.set_initial(first)
-    session.set_goal(last, GoalOrigin("upload", name=names[1]))
-    return session
-
-
-def create_empty(root: Path, name: str) -> Session:
-    """A session of frames only whose frames are to come with the first trajectory that it takes from a file."""
-    return Session.create(root, name, Task(env_id=None, family=None))
-
-
-def set_goal_from_upload(session: Session, data: bytes, name: str) -> None:
-    """Raises `BadImage`; the goal frame stays as it was then."""
-    frame = images.decode(data, name)
-    if session.initial is not None:
-        check_same_size(session.initial, frame, name)
-    session.set_goal(frame, GoalOrigin("upload", name=name))
-
-
-def set_goal_from_trajectory(session: Session, id: str, frame: int) -> None:
-    """Make a recorded frame the goal frame; -1 is the trajectory's last."""
-    info = recordings.read_info(session.trajectory_path(id))
-    index = info.steps if frame == -1 else frame
-    if not 0 <= index <= info.steps:
-        raise BadInput(f"trajectory {id!r} has frames 0 to {info.steps}, not {frame}")
-    kind = "expert" if info.source == "expert" and index == info.steps else "trajectory"
-    picture = recordings.read_frame(session.trajectory_path(id), index)
-    session.set_goal(picture, GoalOrigin(kind, trajectory=id, frame=index))
-
-
-def check_same_size(initial: Frame, goal: Frame, name: str) -> None:
-    """Raises `BadImage` where they differ; `name` is the goal frame's."""
-    if initial.shape != goal.shape:
-        raise BadImage(
-            f"{name!r} is {goal.shape[1]} × {goal.shape[0]} pixels and the initial frame {initial.shape[1]} × "
-            f"{initial.shape[0]}; both frames must come from the same camera at the same size"
-        )
 
 
 # 2. Record
@@ -389,67 +362,6 @@ def propose(session: Session, proposer: str = "builtin", progress: Progress = si
     return stored
 
 
-# 4. Review and edit
-
-
-def save_edit(
-    session: Session, edited: Proposal, author: str, reason: str = "", expected_latest: int | None = None
-) -> Proposal:
-    """Store a person's edit as the next proposal.
-
-    Args:
-        edited: the proposal as it should be; its `number` is the one it was made from.
-        expected_latest: the newest proposal that the person has seen.
-
-    Raises:
-        BadInput: there is no author, or a title is empty.
-        ChangedElsewhere: there is a newer proposal than the person has seen.
-    """
-    if not author.strip():
-        raise BadInput("an edit needs its author's name; enter yours")
-    for step in edited.steps:
-        if not step.title.strip():
-            raise BadInput(f"the sub-task {step.key!r} has no title; say in a few words what must be done")
-    signed = dataclasses.replace(edited, author=author.strip(), reason=reason.strip(), parent=edited.number)
-    return session.add_proposal(signed, expected_latest)
-
-
-def restore(session: Session, number: int, author: str) -> Proposal:
-    """Make an earlier proposal the newest again, as a new one."""
-    return save_edit(session, session.proposal(number), author, f"restored from proposal {number}")
-
-
-def with_step(proposal: Proposal, step: SubTask) -> Proposal:
-    """The proposal with one sub-task, or the goal, replaced by another of the same key."""
-    if step.key == proposal.goal.key:
-        return dataclasses.replace(proposal, goal=step)
-    if step.key not in {item.key for item in proposal.subtasks}:
-        raise UnknownName.among("sub-task", step.key, [item.key for item in proposal.steps])
-    subtasks = tuple(step if item.key == step.key else item for item in proposal.subtasks)
-    return dataclasses.replace(proposal, subtasks=subtasks)
-
-
-def without_step(proposal: Proposal, key: str) -> Proposal:
-    """The proposal without one sub-task; the goal stays."""
-    if key not in {item.key for item in proposal.subtasks}:
-        raise UnknownName.among("sub-task", key, [item.key for item in proposal.subtasks])
-    return dataclasses.replace(proposal, subtasks=tuple(item for item in proposal.subtasks if item.key != key))
-
-
-def added_step(proposal: Proposal, step: SubTask, position: int) -> Proposal:
-    """The proposal with one more sub-task, at a position from 0."""
-    position = max(0, min(position, len(proposal.subtasks)))
-    subtasks = (*proposal.subtasks[:position], step, *proposal.subtasks[position:])
-    return dataclasses.replace(proposal, subtasks=subtasks)
-
-
-def moved_step(proposal: Proposal, key: str, position: int) -> Proposal:
-    """The proposal with one sub-task moved to a position, from 0."""
-    moved = next((item for item in proposal.subtasks if item.key == key), None)
-    rest = without_step(proposal, key)
-    return rest if moved is None else added_step(rest, moved, position)
-
-
 # 5. Verify
 
 
@@ -514,183 +426,6 @@ def frames(session: Session, id: str) -> recordings.Distinct | None:
 
 
 # 6. Train
-
-
-def trainers(session: Session, observation: str | None = None) -> dict[str, dict[str, Any]]:
-    """The trainers that can take the actions of the session's environment, and the defaults of their settings there;
-    the one to begin with first.
-
-    Args:
-        session: which.
-        observation: what the policy is to see; the usual if None.
-    """
-    _trained_in(session)
-    return _fitting(session.task, observation)
-
-
-def _fitting(task: Task, observation: str | None) -> dict[str, dict[str, Any]]:
-    family = plugins.load("envs", str(task.family))
-    if observation is not None:
-        known_view(observation, family.VIEWS)
-    goals, masks = hasattr(family, "goal_view"), hasattr(family, "action_mask")
-    return _defaults.fitting(family.CONTINUOUS, goals, masks, str(task.family), observation == "image")
-
-
-def other_trainers(session: Session, observation: str | None = None) -> dict[str, str]:
-    """The trainers that cannot take the session's environment, and why."""
-    family = _trained_in(session)
-    return _defaults.not_fitting(family.CONTINUOUS, hasattr(family, "action_mask"), observation == "image")
-
-
-def trainer_parameters(defaults: Mapping[str, Any]) -> dict[str, Setting]:
-    """What each of a trainer's settings does and may be, with the defaults that `trainers` gives."""
-    return _defaults.parameters(defaults)
-
-
-def trainer_titles() -> Mapping[str, str]:
-    """Every trainer's name for people."""
-    return _defaults.TITLES
-
-
-def observations(session: Session) -> dict[str, str]:
-    """What a policy may see in the session's environment, and what that is for people; the usual first."""
-    views: dict[str, str] = _trained_in(session).VIEWS
-    return views
-
-
-def _trained_in(session: Session) -> ModuleType:
-    """The environment's family."""
-    if session.task.family is None:
-        raise BadInput(f"session {session.name!r} has two frames and no environment; there is nothing to train in")
-    return plugins.load("envs", session.task.family)
-
-
-def default_pay(session: Session, scale: float = runs.RunConfig.scale) -> str:
-    """How to pay in the session's environment, if nothing else is wanted.
-
-    Once; "remaining" where each step costs 1, since a share of 1 that is paid once is hardly felt there, unless a
-    larger scale makes up for that.
-    """
-    family = plugins.load("envs", session.task.family) if session.task.family else None
-    return "remaining" if getattr(family, "STEP_COST", False) and scale <= 1 else "once"
-
-
-def start_training(
-    session: Session,
-    rewards: Sequence[str],
-    seeds: Sequence[int],
-    proposal: int | None = None,
-    launcher: str = "local",
-    address: str = "",
-    **options: Any,
-) -> list[Job]:
-    """Start one background run per reward and seed; each waits in line until there is a place for it.
-
-    Args:
-        rewards: of "dense" and "sparse".
-        seeds: one run of each reward per seed.
-        proposal: whose checkers pay in the dense runs; the newest if None.
-        launcher: where they run, one of `launchers/`.
-        address: of the cluster, where the launcher wants one.
-        options: further fields of `RunConfig`.
-
-    Raises:
-        BadInput: there is no environment, or an option makes no sense.
-        UnknownName: there is no such proposal, trainer, observation, setting or launcher.
-    """
-    plugins.load("launchers", launcher).check(address)
-    configs = run_configs(session, rewards, seeds, proposal, **options)
-    return [start_run(session, new_run(session, config), launcher, address) for config in configs]
-
-
-def run_configs(
-    session: Session, rewards: Sequence[str], seeds: Sequence[int], proposal: int | None = None, **options: Any
-) -> list[runs.RunConfig]:
-    """What `start_training` trains: a seed after the other, of each every reward. Raises what it raises."""
-    observation = options.get("observation")
-    if observation is not None and observation == next(iter(observations(session))):
-        options["observation"] = None
-    known = trainers(session, observation)
-    trainer = str(options.get("trainer") or next(iter(known)))
-    if trainer not in known:
-        _check_trainer(session, trainer, observation)
-        raise UnknownName.among("trainer for this environment", trainer, known)
-    settings = {**_differing(trainer, known[trainer]), **options.get("settings", {})}
-    _defaults.merged(_defaults.DEFAULTS[trainer], settings)
-    options |= {"trainer": trainer, "settings": settings}
-    options["pay"] = options.get("pay") or default_pay(session, float(options.get("scale") or runs.RunConfig.scale))
-    number = session.proposal(proposal).number if "dense" in rewards or proposal is not None else None
-    if options.get("weights") and "dense" in rewards:
-        Payment(weights=options["weights"]).shares([step.key for step in session.proposal(number).paid])
-    return [
-        runs.RunConfig(proposal=number if reward == "dense" else None, reward=reward, seed=seed, **options)
-        for seed in seeds
-        for reward in rewards
-    ]
-
-
-def new_run(session: Session, config: runs.RunConfig) -> Path:
-    """The folder of a run that is yet to be started."""
-    folder = session.new_run_folder()
-    runs.write_config(folder, config)
-    return folder
-
-
-def start_run(session: Session, folder: Path, launcher: str = "local", address: str = "") -> Job:
-    """Put a run into the line, by its folder; see `launching.start`."""
-    command = ["--root", str(session.folder.parent.resolve()), "train-run", session.name]
-    return launching.start(folder, command, launcher, address)
-
-
-def _check_trainer(session: Session, trainer: str, observation: str | None) -> None:
-    why = other_trainers(session, observation).get(trainer)
-    if why:
-        known = ", ".join(trainers(session, observation))
-        raise UnknownName(f"no trainer {trainer!r} for this environment: it {why}; there are: {known}")
-
-
-def read_hyperparameters(
-    session: Session, text: str, trainer: str | None = None, observation: str | None = None
-) -> "Taken":
-    """The settings of a trainer from a file in the form of RL Baselines3 Zoo; the entry of the session's environment.
-
-    Raises:
-        BadInput: it is no such file, or a value is out of range.
-        UnknownName: it has no entry for the environment.
-    """
-    from vlmcar_core import hyperparameters
-
-    trainer = trainer or next(iter(trainers(session, observation)))
-    return hyperparameters.read(text, str(session.task.env_id), trainer)
-
-
-def written_hyperparameters(
-    task: Task, trainer: str, settings: Mapping[str, Any], steps: int | None = None, observation: str | None = None
-) -> str:
-    """A trainer's settings as a file in that form; so many steps as a run has if nothing else is wanted, if None."""
-    from vlmcar_core import hyperparameters
-
-    return hyperparameters.written(
-        str(task.env_id), trainer, settings, steps or runs.RunConfig.steps, observation or ""
-    )
-
-
-def default_hyperparameters(task: Task, trainer: str | None = None, observation: str | None = None) -> str:
-    """A trainer's settings for an environment, if nothing else is wanted, as a file in that form.
-
-    Raises:
-        UnknownName: there is no such trainer for this environment, or no such observation.
-    """
-    known = _fitting(task, observation)
-    trainer = trainer or next(iter(known))
-    if trainer not in known:
-        raise UnknownName.among("trainer for this environment", trainer, known)
-    return written_hyperparameters(task, trainer, known[trainer], runs.RunConfig.steps, observation)
-
-
-def _differing(trainer: str, here: Mapping[str, Any]) -> dict[str, Any]:
-    """What an environment makes different from a trainer's own defaults."""
-    return {name: value for name, value in here.items() if value != _defaults.DEFAULTS[trainer][name]}
 
 
 def train(session: Session, folder: Path, config: runs.RunConfig, progress: Progress = silent) -> dict[str, Any]:
