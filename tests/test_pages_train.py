@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.conftest import NEVER, picture, proposal, trajectory
 from tests.studio_sessions import opened, said
-from vlmcar_core import continuing, files, films, jobs, plugins, runs
+from vlmcar_core import continuing, files, films, jobs, pipeline, plugins, runs
 from vlmcar_core.runs import Run, RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Task
@@ -99,6 +99,16 @@ def test_a_video_is_played_with_what_the_runs_checkers_say(session: Session) -> 
     assert not app.exception
     (film,) = films.kept(run.folder, films.VIDEOS).items
     assert len(session.trajectories().items) == 0 and film.id == "000002001"
+
+
+def test_the_page_of_farmed_rewards_says_what_an_alarm_asks_for_and_does_it(session: Session) -> None:
+    run = farmed(session)
+    app = press(opened("study", NAME), f"keep-{run.number}")
+    assert not app.exception and len([info for info in session.trajectories().items if info.source == "adversarial"])
+    app = press(app, f"verify-{run.number}")
+    assert not app.exception and "Hack alarm, run 0." in said(app)
+    job = pipeline.current_job(session, "verify")
+    assert job is not None and job.kind == "verify"
 
 
 def test_episodes_that_were_paid_for_nothing_are_kept_where_no_alarm_is_raised_too(session: Session) -> None:

@@ -1,5 +1,6 @@
 """What an alarm asks for next, in each state in which somebody may have left it; negatives in a verdict."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,15 @@ def test_too_few_random_episodes_ask_for_more_and_not_for_a_mended_checker(tmp_p
     assert next_step(session, run).step == "decide"
 
 
-def test_a_run_that_kept_no_episode_has_only_its_curves(session: Session) -> None:
+def test_a_run_that_kept_no_episode_has_only_its_curves_and_so_has_one_whose_proposals_are_gone(
+    session: Session,
+) -> None:
     session.add_proposal(RIGHT)
     assert remedies.remedy(session, farmed(session, hacks=())) is None
+    run = farmed(session)
+    assert next_step(session, run).step == "keep"
+    shutil.rmtree(session.folder / "proposals")
+    assert remedies.remedy(session, run) is None
 
 
 def test_the_same_episode_of_another_run_is_a_negative_already(session: Session) -> None:

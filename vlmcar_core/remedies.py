@@ -56,13 +56,14 @@ def alarmed(found: Sequence[Run]) -> list[tuple[Run, Found]]:
 
 
 def remedy(session: Session, run: Run) -> Remedy | None:
-    """What to do next about a run that raises the alarm; None where it has kept no episode, so there is nothing to go
-    by but its curves.
+    """What to do next about a run that raises the alarm; None where it has kept no episode, or the session has no
+    proposal any more, so there is nothing to go by but its curves.
 
     Raises:
-        UnknownName: the session has no proposal any more.
         DamagedFile: a file of it cannot be read.
     """
+    if not session.proposals().items:
+        return None
     kept = negatives(session, run)
     if not kept:
         return _keep(session, run)

@@ -22,30 +22,35 @@ nor its limits.
 """
 
 import dataclasses
-import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar, get_args
+from typing import TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from vlmcar_core import archives, files, marks, recordings, records
+from vlmcar_core import answers_files, files, marks, recordings, records
 from vlmcar_core.errors import BadInput, ChangedElsewhere, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
+from vlmcar_core.folders import (
+    NUMBER_MAX,
+    Listing,
+    changed,
+    is_own_folder,
+    new_folder,
+    next_number,
+    number_of,
+    of_source,
+    read_all,
+)
 from vlmcar_core.holding import HOLDING
 from vlmcar_core.marks import Mark
 from vlmcar_core.recordings import Distinct, TrajectoryInfo
 from vlmcar_core.types import (
     Answers,
     Frame,
-    Outcome,
-    OutcomeKind,
     Proposal,
     Recording,
     Source,
@@ -54,6 +59,41 @@ from vlmcar_core.types import (
     Trajectory,
 )
 from vlmcar_core.verdicts import Verification
+
+__all__ = [
+    "ANSWERS",
+    "COMPARISONS",
+    "DIALOGUES",
+    "DIGEST",
+    "DRAFT",
+    "EXAMINATIONS",
+    "FRAMES",
+    "JOB",
+    "JOBS",
+    "JSON",
+    "MADE",
+    "MADE_FILE",
+    "MADE_KEPT",
+    "MARKS",
+    "NAME_PATTERN",
+    "NUMBER_MAX",
+    "PROMPT",
+    "PROMPTS",
+    "PROMPT_LIMIT_BYTES",
+    "PROPOSALS",
+    "RUNS",
+    "SESSION",
+    "TRAJECTORIES",
+    "VERDICTS",
+    "ZIP",
+    "GoalOrigin",
+    "Header",
+    "Listing",
+    "Session",
+    "check_name",
+    "now",
+    "sessions",
+]
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectories", "proposals"
@@ -64,32 +104,19 @@ COMPARISONS = "comparisons"
 """A folder beside the sessions (see compare.py); no session may be called so."""
 
 DRAFT, MARKS = "draft.json", "marks.jsonl"
-ANSWERS_LIMIT_BYTES = 64 * 1024 * 1024
 MADE_KEPT = 2_000
 """Answers about made episodes; a file is of a few KiB. The oldest give way."""
 
 PROMPT_LIMIT_BYTES = 256 * 1024
-NUMBER_MAX = 999_999_999
 
 DIGEST = re.compile(r"[0-9a-f]{24}")
 MADE_FILE = re.compile(r"[0-9a-f]{64}\.npz")
 ZIP = re.compile(r"[^.].*\.zip", re.DOTALL)
 JSON = re.compile(r"[^.].*\.json", re.DOTALL)
 PROMPT = re.compile(r"[^.].*\.md", re.DOTALL)
-STARTS_WITH_NUMBER = re.compile(r"[0-9].*", re.DOTALL)
 JOB = re.compile(rf"({files.NUMBER.pattern})-[a-z][a-z-]{{0,40}}")
 
-T = TypeVar("T")
 Numbered = TypeVar("Numbered", Verification, Examination)
-
-
-@dataclass(frozen=True)
-class Listing(Generic[T]):
-    """What could be read of a folder, and what could not."""
-
-    items: tuple[T, ...]
-    problems: tuple[str, ...] = ()
-    """One message per damaged file."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +176,7 @@ def sessions(root: Path) -> Listing[str]:
             continue
         try:
             Session(folder).header()
-            found.append((-_changed(folder), folder.name))
+            found.append((-changed(folder), folder.name))
         except DamagedFile as error:
             problems.append(f"session {folder.name}: {error}")
     return Listing(tuple(name for _, name in sorted(found)), tuple(problems))
@@ -278,7 +305,7 @@ class Session:
 
     def trajectories(self) -> Listing[TrajectoryInfo]:
         """Experts first, then by source and number."""
-        listing = _read_all(lambda: files.listed(self.inside(TRAJECTORIES), ZIP), _read_info)
+        listing = read_all(lambda: files.listed(self.inside(TRAJECTORIES), ZIP), _read_info)
         return Listing(tuple(sorted(listing.items, key=_by_source)), listing.problems)
 
     @property
@@ -306,7 +333,7 @@ class Session:
         """Store it under the next free number of its source; returns its id."""
         folder = self._new(TRAJECTORIES)
         while True:
-            number = _next(path.stem.rpartition("-")[2] for path in _of_source(folder, trajectory.source, "zip"))
+            number = next_number(path.stem.rpartition("-")[2] for path in of_source(folder, trajectory.source, "zip"))
             path = folder / f"{trajectory.source}-{number:03d}.zip"
             try:
                 recordings.write(path, trajectory)
@@ -317,9 +344,9 @@ class Session:
     def remove_trajectories(self, source: Source, keep: Collection[str] = ()) -> int:
         """Forget every trajectory of a source but those with the ids in `keep`, and what was said about them; returns
         how many there were."""
-        paths = [path for path in _of_source(self.inside(TRAJECTORIES), source, "zip") if path.stem not in keep]
+        paths = [path for path in of_source(self.inside(TRAJECTORIES), source, "zip") if path.stem not in keep]
         digests = [path.name for path in files.listed(self.inside(ANSWERS), DIGEST)]
-        answers = (path for digest in digests for path in _of_source(self.inside(ANSWERS, digest), source, "npz"))
+        answers = (path for digest in digests for path in of_source(self.inside(ANSWERS, digest), source, "npz"))
         said = [path for path in answers if path.stem not in keep]
         for path in (*paths, *said):
             files.remove(path)
@@ -337,7 +364,7 @@ class Session:
         return tuple(item for item in self._all_proposals().items if item.candidate)
 
     def _all_proposals(self) -> Listing[Proposal]:
-        listing = _read_all(lambda: files.listed(self.inside(PROPOSALS), files.NUMBER), self._read_proposal)
+        listing = read_all(lambda: files.listed(self.inside(PROPOSALS), files.NUMBER), self._read_proposal)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def proposal(self, number: int | None = None) -> Proposal:
@@ -382,7 +409,7 @@ class Session:
     def _number(self, proposal: Proposal, draft: Path, expected_latest: int | None) -> Proposal:
         """Give a folder that is written the next number that is free, whoever else does so just now."""
         while True:
-            number = _next(path.name for path in files.listed(draft.parent, files.NUMBER))
+            number = next_number(path.name for path in files.listed(draft.parent, files.NUMBER))
             self._refuse_outdated(expected_latest)
             stored = dataclasses.replace(proposal, number=number, created=now())
             files.write_json(draft / "proposal.json", records.proposal_json(stored))
@@ -462,7 +489,7 @@ class Session:
             id: of the trajectory.
             frames: how many the trajectory has, T + 1, where the caller knows; else its file is opened to see.
         """
-        found = _read_answers(lambda: self._answers_path(digest, id))
+        found = answers_files.read(lambda: self._answers_path(digest, id))
         if found is None:
             return None
         frames = self._frames_of(id) if frames is None else frames
@@ -476,7 +503,7 @@ class Session:
             return None
 
     def save_answers(self, digest: str, id: str, answers: Answers) -> None:
-        files.write_bytes(self._answers_path(digest, id), _packed_answers(answers))
+        files.write_bytes(self._answers_path(digest, id), answers_files.packed(answers))
 
     def made_answers(self, content: str, frames: int) -> Answers | None:
         """What was said about an episode that was made from a recorded one; None where that is not known any more.
@@ -485,11 +512,11 @@ class Session:
             content: SHA-256, hexadecimal, of all that the answers depend on: the checker, its limits, the frames.
             frames: how many the episode has, T + 1.
         """
-        found = _read_answers(lambda: self.inside(MADE) / f"{content}.npz")
+        found = answers_files.read(lambda: self.inside(MADE) / f"{content}.npz")
         return found if found is not None and len(found.values) == frames else None
 
     def save_made_answers(self, content: str, answers: Answers) -> None:
-        files.write_bytes(self._new(MADE) / f"{content}.npz", _packed_answers(answers))
+        files.write_bytes(self._new(MADE) / f"{content}.npz", answers_files.packed(answers))
 
     def forget_made_answers(self, keep: int = MADE_KEPT) -> int:
         """Remove the oldest of these until so many are left; returns how many were removed."""
@@ -506,7 +533,7 @@ class Session:
 
     def verifications(self) -> Listing[Verification]:
         """By number."""
-        listing = _read_all(lambda: files.listed(self.inside(VERDICTS), JSON), records.read_verification)
+        listing = read_all(lambda: files.listed(self.inside(VERDICTS), JSON), records.read_verification)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def verification(self, proposal: int) -> Verification | None:
@@ -521,7 +548,7 @@ class Session:
         """Keep it as JSON under the next number of a folder."""
         folder = self._new(part)
         while True:
-            number = _next(path.stem for path in files.listed(folder, JSON))
+            number = next_number(path.stem for path in files.listed(folder, JSON))
             stored = dataclasses.replace(found, number=number, created=now())
             try:
                 files.add_json(folder / f"{number:03d}.json", asdict(stored))
@@ -533,7 +560,7 @@ class Session:
 
     def examinations(self) -> Listing[Examination]:
         """By number."""
-        listing = _read_all(lambda: files.listed(self.inside(EXAMINATIONS), JSON), records.read_examination)
+        listing = read_all(lambda: files.listed(self.inside(EXAMINATIONS), JSON), records.read_examination)
         return Listing(tuple(sorted(listing.items, key=lambda found: found.number or 0)), listing.problems)
 
     def examination(self, proposal: int) -> Examination | None:
@@ -556,7 +583,7 @@ class Session:
 
     def new_run_folder(self) -> Path:
         """An empty folder of the next number."""
-        return _new_folder(self._new(RUNS), "")
+        return new_folder(self._new(RUNS), "")
 
     def dialogue_folders(self) -> list[Path]:
         """One folder per conversation with a model, by number."""
@@ -568,7 +595,7 @@ class Session:
 
     def new_dialogue_folder(self) -> Path:
         """An empty folder of the next number."""
-        return _new_folder(self._new(DIALOGUES), "")
+        return new_folder(self._new(DIALOGUES), "")
 
     def _one(self, kind: str, called: str, number: int) -> Path:
         path = self.inside(kind, f"{number:03d}")
@@ -577,11 +604,11 @@ class Session:
         return path
 
     def _numbered(self, kind: str, pattern: re.Pattern[str]) -> list[Path]:
-        return sorted(filter(_is_own_folder, files.listed(self.inside(kind), pattern)), key=_number)
+        return sorted(filter(is_own_folder, files.listed(self.inside(kind), pattern)), key=number_of)
 
     def passed_over(self, kind: str) -> tuple[str, ...]:
         """A message for each that has the number of a run or a dialogue and is no folder of this session."""
-        found = [path.name for path in files.listed(self.inside(kind), files.NUMBER) if not _is_own_folder(path)]
+        found = [path.name for path in files.listed(self.inside(kind), files.NUMBER) if not is_own_folder(path)]
         return tuple(f"{kind}/{name} is a link or no folder; move it away" for name in found)
 
     def own_prompts(self) -> dict[str, str]:
@@ -603,76 +630,7 @@ class Session:
 
     def new_job_folder(self, stage: str) -> Path:
         """An empty folder of the next number, such as `003-record`."""
-        return _new_folder(self._new(JOBS), f"-{stage}")
-
-
-def _read_answers(path: Callable[[], Path]) -> Answers | None:
-    """None where there are none that can be read, or a link is on the way."""
-    try:
-        with archives.opened(path(), ANSWERS_LIMIT_BYTES) as archive:
-            return _answers(archive.arrays(ANSWERS_LIMIT_BYTES))
-    except (DamagedFile, FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
-        return None
-
-
-def _packed_answers(answers: Answers) -> bytes:
-    faults = answers.faults
-    arrays: dict[str, ArrayLike] = {
-        "values": answers.values,
-        "frame": np.array(list(faults), dtype=np.int32),
-        "kind": np.array([fault.kind for fault in faults.values()], dtype=np.str_),
-        "message": np.array([fault.message for fault in faults.values()], dtype=np.str_),
-        "line": np.array([fault.line or 0 for fault in faults.values()], dtype=np.int32),
-        "frame_seconds": np.float64(np.nan if answers.frame_seconds is None else answers.frame_seconds),
-    }
-    return archives.packed(arrays)
-
-
-def _answers(arrays: dict[str, NDArray[Any]]) -> Answers:
-    """Raises `ValueError`, `KeyError`, `TypeError` or `OverflowError` for what no checker can have said."""
-    values = arrays["values"]
-    if values.ndim != 1 or values.dtype.kind != "f" or not len(values) or (values < 0).any() or (values > 1).any():
-        raise ValueError("values are progress in [0, 1], one for each frame")
-    frames, kinds, messages, lines = (arrays[name].tolist() for name in ("frame", "kind", "message", "line"))
-    faults = {
-        int(frame): Outcome(kind, None, str(message), int(line) or None)
-        for frame, kind, message, line in zip(frames, kinds, messages, lines, strict=True)
-    }
-    if set(kinds) - set(get_args(OutcomeKind)) or not all(0 <= frame < len(values) for frame in faults):
-        raise ValueError("faults are of known kinds, in frames that there are")
-    measured = float(arrays.get("frame_seconds", np.float64(np.nan)))
-    return Answers(values.astype(np.float32), faults, measured if np.isfinite(measured) and measured >= 0 else None)
-
-
-def _new_folder(root: Path, suffix: str) -> Path:
-    while True:
-        number = _next(path.name.partition("-")[0] for path in files.listed(root, STARTS_WITH_NUMBER))
-        path = root / f"{number:03d}{suffix}"
-        try:
-            path.mkdir()
-            return path
-        except FileExistsError:
-            continue
-
-
-def _next(names: Iterable[str]) -> int:
-    """The number after the largest; names that are no numbers do not count."""
-    number = max((int(name) for name in names if files.NUMBER.fullmatch(name)), default=-1) + 1
-    if number > NUMBER_MAX:
-        raise DamagedFile(f"the numbers up to {NUMBER_MAX} are used up; move what has the largest away")
-    return number
-
-
-def _is_own_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
-
-
-def _number(path: Path) -> int:
-    return int(path.name.partition("-")[0])
-
-
-def _of_source(folder: Path, source: str, ending: str) -> list[Path]:
-    return files.listed(folder, re.compile(rf"{re.escape(source)}-.*\.{ending}"))
+        return new_folder(self._new(JOBS), f"-{stage}")
 
 
 def _read_info(path: Path) -> TrajectoryInfo:
@@ -681,33 +639,5 @@ def _read_info(path: Path) -> TrajectoryInfo:
     return recordings.read_info(path)
 
 
-def _read_all(find: Callable[[], list[Path]], read: Callable[[Path], T]) -> Listing[T]:
-    """What can be read of what is found, and a message for each that cannot be."""
-    items: list[T] = []
-    problems: list[str] = []
-    try:
-        paths = find()
-    except DamagedFile as error:
-        return Listing((), (str(error),))
-    for path in paths:
-        try:
-            items.append(read(path))
-        except DamagedFile as error:
-            problems.append(str(error))
-        except FileNotFoundError:
-            continue
-    return Listing(tuple(items), tuple(problems))
-
-
 def _by_source(info: TrajectoryInfo) -> tuple[int, str, str]:
     return (0 if info.source == "expert" else 1, info.source, info.id)
-
-
-def _changed(folder: Path) -> float:
-    """Unix time of the newest entry; 0.0 where nobody may look."""
-    try:
-        with os.scandir(folder) as entries:
-            inside = [entry.stat(follow_symlinks=False).st_mtime for entry in entries]
-        return max(folder.stat().st_mtime, *inside)
-    except OSError:
-        return 0.0

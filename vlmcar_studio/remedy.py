@@ -6,7 +6,7 @@ import streamlit as st
 
 from vlmcar_core import continuing, pipeline, remedies
 from vlmcar_core.alarm import Found
-from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
+from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.remedies import Remedy
 from vlmcar_core.runs import Run
 from vlmcar_core.store import Session
@@ -27,7 +27,7 @@ def alarms(session: Session, found: Sequence[Run]) -> None:
         with st.container(border=True, key=f"alarm-{run.number}"):
             try:
                 _one(session, run, seen)
-            except (DamagedFile, UnknownName) as error:
+            except DamagedFile as error:
                 widgets.failed(error)
     if raised:
         _watch(session)
@@ -91,7 +91,7 @@ def _clone(session: Session, run: Run, found: Remedy) -> None:
     if st.button(f"Train anew: {label}", type="primary", icon=":material/play_arrow:", key=f"anew-{run.number}"):
         try:
             continuing.clone(session, run.number, found.changes, False, *places.chosen())
-        except (BadInput, DamagedFile, UnknownName) as error:
+        except (BadInput, DamagedFile) as error:
             widgets.failed(error)
         else:
             st.rerun()
