@@ -233,7 +233,7 @@ limits = session.header().thresholds
 st.caption(
     f"Proposal {proposal.number} by {widgets.plain(proposal.author)}. Accepted: every expert completes all sub-tasks "
     f"in order and the goal, and fewer than {limits.random_limit:.0%} of the random episodes do, with "
-    f"{limits.confidence:.0%} confidence. No negative may do so: an unsolved episode that an attack found or a run kept."
+    f"{limits.confidence:.0%} confidence. No negative may: an unsolved episode that an attack found or a run kept."
 )
 if st.button("Verify", type="primary", icon=":material/fact_check:", disabled=job is not None and job.running):
     pipeline.launch(session, "verify", ["--proposal", str(proposal.number)])
