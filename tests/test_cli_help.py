@@ -143,6 +143,15 @@ def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def test_packing_unpacking_and_exporting_draw_a_bar_too(tmp_path: Path) -> None:
+    examples, path = Path(__file__).parent.parent / "sessions", tmp_path / "door.zip"
+    drawn = on_terminal(examples, "pack", "example-doorkey-6x6", "--out", str(path))
+    assert "pack [" in drawn and "files packed" in drawn
+    assert "unpack [" in on_terminal(tmp_path / "root", "unpack", str(path))
+    exported = on_terminal(examples, "export", "example-unlock", "--to", str(tmp_path / "reward.zip"))
+    assert "export [" in exported and "100/100" in exported
+
+
 def test_exit_code_0_and_4_tell_whether_the_checkers_pass(make_session: Callable[..., Session], tmp_path: Path) -> None:
     session = make_session("red")
     for seed in (0, 1):

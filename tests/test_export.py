@@ -351,3 +351,15 @@ def test_people_who_looked_are_named(tmp_path: Path) -> None:
     made = pipeline.export(session)
     assert json.loads(made.files["manifest.json"])["marks"] == {"Ada *": 1}
     assert "Ada \\* looked at recorded frames and marked 1 spans" in made.files["card.md"].decode()
+
+
+def test_progress_goes_from_nothing_to_all_by_every_trajectory() -> None:
+    told: list[tuple[int, int, str]] = []
+    session = doorkey()
+    pipeline.export(session, progress=lambda *step: told.append(step))
+    shares = [done for done, _, _ in told]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 100)
+    assert {total for _, total, _ in told} == {100}
+    words = {said for _, _, said in told}
+    assert {f"answers about {info.id}" for info in session.trajectories().items} <= words
+    assert "frames of expert-000" in words and "hashing random-000" in words

@@ -217,3 +217,30 @@ def test_a_session_of_a_newer_version_is_refused_with_what_to_do(make_session: M
 
     with pytest.raises(BadInput, match=r"version 99.*update VLM-CaR Studio"):
         packing.unpack(tmp_path / "elsewhere", changed(packing.pack(make_session()), newer))
+
+
+Steps = list[tuple[int, int, str]]
+
+
+@pytest.fixture
+def told() -> Steps:
+    return []
+
+
+def test_progress_tells_each_file_and_the_parts_of_large_ones(
+    make_session: MakeSession, tmp_path: Path, told: Steps
+) -> None:
+    session = make_session()
+    large = session.folder / "trajectories" / "large.zip"
+    large.parent.mkdir(exist_ok=True)
+    large.write_bytes(bytes(3 * packing.PIECE_BYTES + 5))
+    packing.pack_to(session, tmp_path / "red.zip", lambda *step: told.append(step))
+    packed, count = list(told), 3
+    told.clear()
+    packing.unpack(tmp_path / "elsewhere", tmp_path / "red.zip", progress=lambda *step: told.append(step))
+    for steps in (packed, told):
+        assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
+        assert {total for _, total, _ in steps} == {count} and steps[-1][0] == count
+        parts = [words for _, _, words in steps if words.startswith("trajectories/large.zip")]
+        assert len(parts) >= 5 and len(set(parts)) == len(parts) - 1, "what is there at first, and after each MiB"
+        assert "of 3.0 MiB" in parts[0]

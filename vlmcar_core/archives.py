@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,6 +49,12 @@ NPY = re.compile(
 DIMENSIONS_MAX = 4
 CODE_POINT_MAX = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
+
+
+class SupportsWrite(Protocol):
+    """What a member is written to, a piece at a time."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 class Archive:
@@ -95,7 +101,7 @@ class Archive:
         self.copy(member, buffer, limit)
         return buffer.getvalue()
 
-    def copy(self, member: str, target: IO[bytes], limit: int) -> None:
+    def copy(self, member: str, target: SupportsWrite, limit: int) -> None:
         """Write one member, unpacked, a piece at a time; raises as `read` does, with a part of it written."""
         try:
             info = self._members[member]

@@ -12,7 +12,8 @@ from vlmcar_core.asking import Frames, Meter
 from vlmcar_core.dialogue import Brief, Case, Question, Reply, Vlm
 from vlmcar_core.dialogues import Dialogue, Header
 from vlmcar_core.errors import BadInput
-from vlmcar_core.pipeline import check_same_size, silent
+from vlmcar_core.pipeline import check_same_size
+from vlmcar_core.progress import silent
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import Session
 from vlmcar_core.types import Frame, Progress, Proposal

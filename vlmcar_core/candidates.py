@@ -11,7 +11,7 @@ from vlmcar_core.asking import Meter
 from vlmcar_core.authoring import Wish
 from vlmcar_core.dialogue import Spent
 from vlmcar_core.errors import BadInput, BudgetSpent, Cancelled, UnknownName, VlmcarError
-from vlmcar_core.pipeline import silent
+from vlmcar_core.progress import silent
 from vlmcar_core.ranking import Choice, Fires
 from vlmcar_core.servers import Key
 from vlmcar_core.store import Session, now

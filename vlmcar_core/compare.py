@@ -18,7 +18,7 @@ from vlmcar_core.comparisons import BUILTIN, CELLS, FILE, ROWS, TASKS, Compariso
 from vlmcar_core.dialogue import Spent
 from vlmcar_core.errors import BadInput, BudgetSpent, Cancelled, UnknownName, VlmcarError
 from vlmcar_core.jobs import Job
-from vlmcar_core.pipeline import silent
+from vlmcar_core.progress import silent
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import COMPARISONS, SESSION, GoalOrigin, Session, sessions
 from vlmcar_core.types import Progress

@@ -14,6 +14,7 @@ import numpy as np
 from vlmcar_core import files, pipeline, readers
 from vlmcar_core.errors import BadInput, VlmcarError
 from vlmcar_core.meaning import Meaning, frames_of, told
+from vlmcar_core.progress import silent
 from vlmcar_core.readers import Episode, Material
 from vlmcar_core.reenacting import replayed
 from vlmcar_core.store import Session
@@ -70,7 +71,7 @@ def preview(path: Path, meaning: Meaning = Meaning()) -> Preview:
 
 
 def take(
-    session: Session, paths: Sequence[Path], meaning: Meaning = Meaning(), progress: Progress = pipeline.silent
+    session: Session, paths: Sequence[Path], meaning: Meaning = Meaning(), progress: Progress = silent
 ) -> list[str]:
     """Keep the chosen episodes of files as trajectories of the session: all of them, or none.
 

@@ -10,7 +10,7 @@ from vlmcar_core import chain, pipeline, plugins, recordings, rollouts
 from vlmcar_core.errors import BadInput, Cancelled, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
 from vlmcar_core.marks import standing
-from vlmcar_core.pipeline import silent
+from vlmcar_core.progress import silent
 from vlmcar_core.recordings import Distinct
 from vlmcar_core.store import Session
 from vlmcar_core.types import Answers, Count, Frame, Progress, Proposal, Trajectory

@@ -14,8 +14,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vlmcar_core import archives, files, pipeline, rollouts
+from vlmcar_core import archives, files, rollouts
 from vlmcar_core.errors import BadInput, UnknownName
+from vlmcar_core.progress import silent
 from vlmcar_core.store import Session
 from vlmcar_core.types import Progress, Task, Trajectory
 
@@ -29,7 +30,7 @@ def export(
     out: Path,
     form: Form,
     sources: Sequence[str] = (),
-    progress: Progress = pipeline.silent,
+    progress: Progress = silent,
 ) -> int:
     """Write trajectories into a new folder: an .npz each (the keys are those of `readers/npz.py`), or one dataset.
 

@@ -28,7 +28,9 @@ from typing import IO, BinaryIO
 from vlmcar_core import files, strict
 from vlmcar_core.archives import Archive
 from vlmcar_core.errors import BadInput, DamagedFile
+from vlmcar_core.progress import silent
 from vlmcar_core.store import COMPARISONS, SESSION, Session, check_name
+from vlmcar_core.types import Progress
 
 VERSION = 1
 ABOUT, INSIDE = "pack.json", "session"
@@ -69,15 +71,20 @@ class About:
     """Of all members together, in bytes."""
 
 
-def pack(session: Session) -> bytes:
+def pack(session: Session, progress: Progress = silent) -> bytes:
     """A session as the bytes of one zip; see `pack_to`."""
     buffer = io.BytesIO()
-    _write(session, buffer)
+    _write(session, buffer, progress)
     return buffer.getvalue()
 
 
-def pack_to(session: Session, path: Path) -> int:
+def pack_to(session: Session, path: Path, progress: Progress = silent) -> int:
     """Write a session as one zip, whole or not at all; returns how many files are in it.
+
+    Args:
+        session: which.
+        path: of the zip, where nothing is yet.
+        progress: told of each file, and of the parts of large ones.
 
     Raises:
         BadInput: there is no folder to write to, or a file by that name.
@@ -90,7 +97,7 @@ def pack_to(session: Session, path: Path) -> int:
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            count = _write(session, file)
+            count = _write(session, file, progress)
         Path(draft).chmod(MODE)
         Path(draft).rename(path)
     finally:
@@ -98,7 +105,7 @@ def pack_to(session: Session, path: Path) -> int:
     return count
 
 
-def _write(session: Session, file: BinaryIO) -> int:
+def _write(session: Session, file: BinaryIO, progress: Progress) -> int:
     paths = list(_members(session))
     size = sum((session.folder / name).lstat().st_size for name in paths)
     if len(paths) > MEMBERS_MAX or size > FILE_LIMIT_BYTES:
@@ -107,25 +114,61 @@ def _write(session: Session, file: BinaryIO) -> int:
             f"{FILE_LIMIT_BYTES // 2**30} GiB are packed"
         )
     program = importlib.metadata.version("vlmcar-studio")
+    told = _Told(progress, len(paths), size)
     with zipfile.ZipFile(file, "w") as archive:
         for name in paths:
+            told.begin(name)
             with (
                 files.opened(session.folder / name, MEMBER_LIMIT_BYTES) as source,
                 archive.open(_entry(f"{INSIDE}/{name}"), "w") as target,
             ):
-                _copy(source, target)
+                _copy(source, target, told)
         # A run may have written on since the files were counted: what counts is what was packed.
         packed = sum(entry.file_size for entry in archive.infolist())
         about = {"name": session.name, "program": program, "members": len(paths), "size": packed}
         archive.writestr(_entry(ABOUT), files.json_bytes(about, VERSION))
+    told.end(f"{len(paths)} files packed")
     return len(paths)
 
 
-def _copy(source: BinaryIO, target: IO[bytes]) -> None:
+class _Told:
+    """Tells a `Progress` how many files are done, and of the one at hand how much of all bytes."""
+
+    def __init__(self, progress: Progress, files: int, size: int) -> None:
+        self._progress, self._files, self._size = progress, files, size
+        self._begun, self._bytes, self._name = 0, 0, ""
+
+    def begin(self, name: str) -> None:
+        self._begun, self._name = self._begun + 1, name
+        self.add(0)
+
+    def add(self, count: int) -> None:
+        """So many bytes more are done."""
+        self._bytes += count
+        words = f"{self._name}, {self._bytes / 2**20:,.1f} of {self._size / 2**20:,.1f} MiB"
+        self._progress(self._begun - 1, self._files, words)
+
+    def end(self, words: str) -> None:
+        self._progress(self._files, self._files, words)
+
+
+class _Counting:
+    """A file to write to that tells how much was written."""
+
+    def __init__(self, file: IO[bytes], told: _Told) -> None:
+        self._file, self._told = file, told
+
+    def write(self, data: bytes, /) -> None:
+        self._file.write(data)
+        self._told.add(len(data))
+
+
+def _copy(source: BinaryIO, target: IO[bytes], told: _Told) -> None:
     """What a file holds now; what is added to it meanwhile is not waited for."""
     left = os.fstat(source.fileno()).st_size
     while piece := source.read(min(left, PIECE_BYTES)):
         target.write(piece)
+        told.add(len(piece))
         left -= len(piece)
 
 
@@ -152,29 +195,30 @@ def _members(session: Session) -> Iterator[str]:
     yield from sorted(found)
 
 
-def unpack(root: Path, source: Path | bytes, name: str | None = None) -> Session:
+def unpack(root: Path, source: Path | bytes, name: str | None = None, progress: Progress = silent) -> Session:
     """A zip as a new session.
 
     Args:
         root: the folder of the sessions.
         source: the zip; a file that the person names, or its bytes.
         name: of the session; as it was called, if None.
+        progress: told of each file, and of the parts of large ones.
 
     Raises:
         BadInput: it is no session that was packed, holds what no session holds, or the name is taken. Nothing was made.
     """
     try:
         if isinstance(source, bytes):
-            return _unpack(root, Archive(io.BytesIO(source), "the file"), name)
+            return _unpack(root, Archive(io.BytesIO(source), "the file"), name, progress)
         with files.opened(source.resolve(), FILE_LIMIT_BYTES) as file:
-            return _unpack(root, Archive(file, files.label(source.name)), name)
+            return _unpack(root, Archive(file, files.label(source.name)), name, progress)
     except FileNotFoundError as error:
         raise BadInput(f"there is no file {str(source)!r}") from error
     except DamagedFile as error:
         raise BadInput(f"it cannot be unpacked: {error}") from error
 
 
-def _unpack(root: Path, archive: Archive, name: str | None) -> Session:
+def _unpack(root: Path, archive: Archive, name: str | None, progress: Progress) -> Session:
     about = _about(archive)
     members = _checked(archive, about)
     folder = root / check_name(name or about.name)
@@ -183,18 +227,22 @@ def _unpack(root: Path, archive: Archive, name: str | None) -> Session:
     root.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=root))
     draft.chmod(0o755)
+    told = _Told(progress, about.members, about.size)
     try:
         for member in members:
-            path = draft / member.removeprefix(f"{INSIDE}/")
+            inside = member.removeprefix(f"{INSIDE}/")
+            path = draft / inside
             path.parent.mkdir(parents=True, exist_ok=True)
+            told.begin(inside)
             with path.open("xb") as target:
-                archive.copy(member, target, MEMBER_LIMIT_BYTES)
+                archive.copy(member, _Counting(target, told), MEMBER_LIMIT_BYTES)
         Session(draft).header()
         draft.rename(folder)
     except OSError as error:
         raise BadInput(f"{archive.name} cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    told.end(f"{about.members} files unpacked")
     return Session(folder)
 
 

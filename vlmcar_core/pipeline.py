@@ -24,6 +24,7 @@ from vlmcar_core.edits import added_step, moved_step, restore, save_edit, with_s
 from vlmcar_core.errors import BadInput, DamagedFile, NoExpert
 from vlmcar_core.jobs import Job
 from vlmcar_core.payments import Payment
+from vlmcar_core.progress import silent
 from vlmcar_core.store import GoalOrigin, Session
 from vlmcar_core.tasks import (
     check_same_size,
@@ -148,10 +149,6 @@ DEFAULT_SEEDS = 3
 
 EXPERT_TRIES = 5
 """An expert may fail on a seed; so many seeds per wanted expert are tried."""
-
-
-def silent(_done: int, _total: int, _message: str) -> None:
-    """A `Progress` for callers who do not want to know."""
 
 
 def default_root() -> Path:
@@ -555,15 +552,23 @@ BUNDLE_MEBIBYTES = 8.0
 """Of all recorded frames in a bundle, as PNG."""
 
 
-def export(session: Session, number: int | None = None, mebibytes: float = BUNDLE_MEBIBYTES) -> "Bundle":
+def export(
+    session: Session, number: int | None = None, mebibytes: float = BUNDLE_MEBIBYTES, progress: Progress = silent
+) -> "Bundle":
     """A verified proposal as a bundle that runs without the studio; see `export`.
+
+    Args:
+        session: which.
+        number: of the proposal; the newest that stands if None.
+        mebibytes: room for recorded frames.
+        progress: told of each trajectory that is gone through.
 
     Raises:
         BadInput: it is not verified, or holds a program in the released style.
     """
     from vlmcar_core.export import bundle
 
-    return bundle(session, number, mebibytes)
+    return bundle(session, number, mebibytes, progress)
 
 
 def judged(session: Session, number: int | None = None) -> str:

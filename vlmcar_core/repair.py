@@ -14,7 +14,7 @@ from vlmcar_core.authoring import Wish
 from vlmcar_core.dialogue import Case
 from vlmcar_core.dialogues import Dialogue
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
-from vlmcar_core.pipeline import silent
+from vlmcar_core.progress import silent
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.servers import Key, Server
 from vlmcar_core.store import Session

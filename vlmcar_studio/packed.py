@@ -21,8 +21,8 @@ def download(session: Session) -> None:
         )
         if st.button("Pack it", key="pack"):
             try:
-                with st.spinner("Packing …"):
-                    st.session_state["packed"] = (session.name, packing.pack(session))
+                with widgets.progress_bar("Packing …") as progress:
+                    st.session_state["packed"] = (session.name, packing.pack(session, progress))
             except (BadInput, DamagedFile) as error:
                 widgets.failed(error)
         found = st.session_state.get("packed")
@@ -45,7 +45,8 @@ def upload(opened: Callable[[str], None]) -> None:
     if st.button("Unpack it", type="primary", icon=":material/unarchive:", disabled=file is None, key="unpack-it"):
         assert file is not None
         try:
-            session = packing.unpack(pipeline.default_root(), file.getvalue(), name.strip() or None)
+            with widgets.progress_bar("Unpacking …") as progress:
+                session = packing.unpack(pipeline.default_root(), file.getvalue(), name.strip() or None, progress)
         except BadInput as error:
             widgets.failed(error)
         else:

@@ -27,13 +27,8 @@ def report_file(session: Session) -> None:
         )
         pressed = st.button("Write the report file", type="primary", icon=":material/description:")
     if pressed:
-        bar = st.progress(0.0, text="Writing the report …")
-
-        def progress(done: int, total: int, message: str) -> None:
-            bar.progress(done / total if total else 1.0, text=widgets.plain(message))
-
-        _make("report", session, lambda: pipeline.report(session, room, progress).encode())
-        bar.empty()
+        with widgets.progress_bar("Writing the report …") as progress:
+            _make("report", session, lambda: pipeline.report(session, room, progress).encode())
     data = _made("report", session)
     if data is not None:
         label = f"Download {widgets.plain(session.name)}.html ({len(data) / 2**20:.1f} MiB)"
@@ -49,8 +44,8 @@ def bundle(session: Session, proposal: Proposal) -> None:
         widgets.next_page("verify", "Verify it")
         return
     if st.button("Make the bundle", icon=":material/package_2:"):
-        with st.spinner("Making the bundle …"):
-            _make("bundle", session, lambda: _zipped(pipeline.export(session, proposal.number)))
+        with widgets.progress_bar("Making the bundle …") as progress:
+            _make("bundle", session, lambda: _zipped(pipeline.export(session, proposal.number, progress=progress)))
     data = _made("bundle", session)
     if data is not None:
         name = f"{session.name}-reward.zip"

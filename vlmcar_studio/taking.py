@@ -174,15 +174,10 @@ def resized(session: Session, found: Sequence[Preview], number: int) -> bool:
 
 def taken(session: Session, paths: Sequence[Path], meaning: Meaning) -> None:
     """Take them in, and say how it went."""
-    bar = st.progress(0.0)
-
-    def progress(done: int, total: int, message: str) -> None:
-        bar.progress(done / total if total else 0.0, text=widgets.plain(message))
-
     try:
-        ids = intake.take(session, paths, meaning, progress)
+        with widgets.progress_bar("Reading …") as progress:
+            ids = intake.take(session, paths, meaning, progress)
     except BadInput as error:
-        bar.empty()
         widgets.failed(error, "Nothing was kept.")
         return
     st.session_state["taken"] += 1

@@ -2,7 +2,9 @@
 
 import re
 import string
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +16,7 @@ from vlmcar_core import escaping, files, jobs, pipeline, verdicts
 from vlmcar_core.errors import DamagedFile
 from vlmcar_core.jobs import Job
 from vlmcar_core.store import Session
-from vlmcar_core.types import Count, Frame, Judgement
+from vlmcar_core.types import Count, Frame, Judgement, Progress
 
 BADGES = {
     "accepted": (":material/check_circle:", "green"),
@@ -35,7 +37,26 @@ MADE_OF_TEXT = re.compile(r"(?<=:)(?=[\w+/-])|(?<=www)(?=\.)|(?<=@)(?=\w)|(?<=[<
 
 STORED_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?\+00:00", re.ASCII)
 REFRESH_SECONDS = 1.0
+REDRAW_SECONDS = 0.1
 PAGES = Path(__file__).parent.parent / "pages"
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Progress]:
+    """For what takes more than a second on a press of a button: a bar for the length of the block, and who moves it."""
+    bar = st.progress(0.0, text=text)
+    drawn = time.monotonic()
+
+    def tell(done: int, total: int, message: str) -> None:
+        nonlocal drawn
+        if done >= total or time.monotonic() - drawn > REDRAW_SECONDS:
+            drawn = time.monotonic()
+            bar.progress(min(1.0, done / total) if total else 1.0, text=plain(message))
+
+    try:
+        yield tell
+    finally:
+        bar.empty()
 
 
 def badge(judgement: Judgement) -> None:

@@ -104,6 +104,12 @@ class Bar:
         line = f"{self._label} [{'█' * filled}{'·' * (self.WIDTH - filled)}] {done}/{total}  {one_line(message)}"
         print(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def clear(self) -> None:
         """Take the line away, so that another can be printed in its place."""
         if self._shown:

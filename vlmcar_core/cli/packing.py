@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from vlmcar_core.cli.base import echo, session_argument
+from vlmcar_core.cli.base import Bar, echo, session_argument
 from vlmcar_core.store import Session
 
 
@@ -19,7 +19,8 @@ def pack(session: Session, out: Path | None) -> None:
     from vlmcar_core import packing
 
     path = out or Path(f"{session.name}.zip")
-    count = packing.pack_to(session, path)
+    with Bar("pack") as bar:
+        count = packing.pack_to(session, path, bar)
     echo(f"{path}: {count} files, {path.stat().st_size / 2**20:.2f} MiB; elsewhere: vlmcar unpack {path.name}")
 
 
@@ -34,7 +35,8 @@ def unpack(root: Path, file: Path, name: str | None) -> None:
     """
     from vlmcar_core import packing
 
-    session = packing.unpack(root, file, name)
+    with Bar("unpack") as bar:
+        session = packing.unpack(root, file, name, bar)
     echo(f"session {session.name} in {session.folder}; next: vlmcar show {session.name}")
 
 

@@ -30,8 +30,9 @@ def export(session: Session, number: int | None, to: Path, frames_mib: float) ->
     """
     from vlmcar_core.export import WARNING, write
 
-    made = pipeline.export(session, number, frames_mib)
-    write(made, to)
+    with Bar("export") as bar:
+        made = pipeline.export(session, number, frames_mib, bar)
+        write(made, to)
     size = sum(map(len, made.files.values())) / 2**20
     echo(f"{to}: {len(made.files)} files, {size:.1f} MiB, {made.cases} decisive frames, {made.episodes} episodes")
     echo(f"verification: {pipeline.judged(session, number)}")
@@ -51,11 +52,8 @@ def figures(session: Session, to: Path, formats: tuple[str, ...]) -> None:
 
     Needs an installed Chromium or Chrome, and pip install "vlmcar-studio[figures]". Nothing is fetched.
     """
-    bar = Bar("figures")
-    try:
+    with Bar("figures") as bar:
         written = pipeline.figures(session, to, formats or ("svg", "png"), bar)
-    finally:
-        bar.close()
     for path in written:
         echo(path)
 

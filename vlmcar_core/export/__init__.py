@@ -26,7 +26,9 @@ from vlmcar_core.errors import BadInput
 from vlmcar_core.export import card, code, manifest
 from vlmcar_core.export.evidence import Evidence, gather
 from vlmcar_core.export.source import Source
+from vlmcar_core.progress import part, silent
 from vlmcar_core.store import Session
+from vlmcar_core.types import Progress
 
 WARNING = "Nothing contains the checkers in a bundle: they run with everything that you may do. Read checkers/ first."
 SINCE = (1980, 1, 1, 0, 0, 0)
@@ -49,23 +51,25 @@ class Bundle:
     """What it lacks, and why."""
 
 
-def bundle(session: Session, number: int | None, mebibytes: float) -> Bundle:
+def bundle(session: Session, number: int | None, mebibytes: float, progress: Progress = silent) -> Bundle:
     """Everything that a bundle holds.
 
     Args:
         session: whose proposal it is.
         number: of the proposal; the newest that stands if None.
         mebibytes: recorded frames take no more than this.
+        progress: told in per cent.
 
     Raises:
         UnknownName: there is no such proposal.
         BadInput: it is not verified, or holds a program in the released style.
     """
+    progress(0, 100, "reading the proposal")
     source = Source.read(session, number)
-    evidence = gather(source, mebibytes)
+    evidence = gather(source, mebibytes, part(progress, 5, 80))
     made = {**code.files(source), **_tests(evidence)}
     made["card.md"] = card.text(source, evidence).encode()
-    made["manifest.json"] = manifest.text(source, evidence, made).encode()
+    made["manifest.json"] = manifest.text(source, evidence, made, part(progress, 80, 100)).encode()
     return Bundle(
         f"{session.name}-reward", made, len(evidence.cases), len(evidence.episodes), (*source.notes, *evidence.notes)
     )

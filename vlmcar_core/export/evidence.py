@@ -11,8 +11,9 @@ from vlmcar_core import files
 from vlmcar_core.errors import BadInput, DamagedFile
 from vlmcar_core.export.source import Source
 from vlmcar_core.payments import Account, Payment
+from vlmcar_core.progress import part, silent
 from vlmcar_core.recordings import TrajectoryInfo
-from vlmcar_core.types import Answers, Trajectory
+from vlmcar_core.types import Answers, Progress, Trajectory
 from vlmcar_core.verify import first_fire
 
 FIRES_MAX = 4
@@ -101,7 +102,7 @@ class _Pictures:
         return name
 
 
-def gather(source: Source, mebibytes: float) -> Evidence:
+def gather(source: Source, mebibytes: float, progress: Progress = silent) -> Evidence:
     """Choose cases and episodes; what has no room is left out, cases last.
 
     Raises:
@@ -110,7 +111,7 @@ def gather(source: Source, mebibytes: float) -> Evidence:
     if mebibytes < 0.1:
         raise BadInput(f"frames need at least 0.1 MiB, not {mebibytes:g}")
     notes: list[str] = []
-    said = _said(source, notes)
+    said = _said(source, notes, part(progress, 0, 30))
     wanted: dict[str, list[tuple[str, int, str]]] = {}
     for key in (step.key for step in source.proposal.steps):
         for id, number, why in _decisive(key, source, said):
@@ -119,7 +120,9 @@ def gather(source: Source, mebibytes: float) -> Evidence:
     pictures = _Pictures(mebibytes * 2**20)
     cases: list[Case] = []
     episodes: list[Episode] = []
-    for id in dict.fromkeys([*wanted, *chosen]):
+    shown, tell = list(dict.fromkeys([*wanted, *chosen])), part(progress, 30, 100)
+    for done, id in enumerate(shown):
+        tell(done, len(shown), f"frames of {id}")
         try:
             trajectory = source.session.trajectory(id)
         except DamagedFile as error:
@@ -133,10 +136,11 @@ def gather(source: Source, mebibytes: float) -> Evidence:
     return Evidence(tuple(cases), tuple(episodes), pictures.frames, tuple(notes))
 
 
-def _said(source: Source, notes: list[str]) -> dict[str, dict[str, Answers]]:
+def _said(source: Source, notes: list[str], progress: Progress) -> dict[str, dict[str, Answers]]:
     """By trajectory and checker key, for the trajectories about which every checker was asked."""
     found = {}
-    for id, info in source.infos.items():
+    for done, (id, info) in enumerate(source.infos.items()):
+        progress(done, len(source.infos), f"answers about {id}")
         asked = {
             step.key: source.session.answers(step.checker.digest, id, info.steps + 1) for step in source.proposal.steps
         }

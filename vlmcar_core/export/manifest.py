@@ -14,17 +14,18 @@ from vlmcar_core.dialogues import Dialogue
 from vlmcar_core.errors import DamagedFile, UnknownName
 from vlmcar_core.export.evidence import Evidence
 from vlmcar_core.export.source import Source, prompt_hashes
+from vlmcar_core.progress import silent
 from vlmcar_core.recordings import FILE_LIMIT_BYTES, TrajectoryInfo
 from vlmcar_core.runs import Run
-from vlmcar_core.types import Count, Proposal
+from vlmcar_core.types import Count, Progress, Proposal
 from vlmcar_core.verdicts import Judged
 
 VERSION = 1
 PACKAGES = ("vlmcar-studio", "gymnasium", "numpy", "opencv-python-headless", "scikit-image")
 
 
-def text(source: Source, evidence: Evidence, contents: Mapping[str, bytes]) -> str:
-    """The manifest as JSON; `contents` are the bundle's other files."""
+def text(source: Source, evidence: Evidence, contents: Mapping[str, bytes], progress: Progress = silent) -> str:
+    """The manifest as JSON; `contents` are the bundle's other files, `progress` is told of each trajectory."""
     proposal, task = source.proposal, source.task
     found = {
         "version": VERSION,
@@ -47,7 +48,7 @@ def text(source: Source, evidence: Evidence, contents: Mapping[str, bytes]) -> s
         "verification": _verification(source),
         "examination": _examination(source),
         "marks": dict(Counter(mark.author for mark in source.marks)),
-        "trajectories": [_trajectory(source, info) for info in source.infos.values()],
+        "trajectories": _trajectories(source, progress),
         "runs": [_run(run) for run in source.trained],
         "tests": {"cases": len(evidence.cases), "episodes": [one.name for one in evidence.episodes]},
         "notes": [*source.notes, *evidence.notes],
@@ -115,6 +116,15 @@ def _examination(source: Source) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"number": found.number, "created": found.created, "episodes": found.episodes, "made": found.made}
+
+
+def _trajectories(source: Source, progress: Progress) -> list[dict[str, Any]]:
+    found = []
+    for done, info in enumerate(source.infos.values()):
+        progress(done, len(source.infos), f"hashing {info.id}")
+        found.append(_trajectory(source, info))
+    progress(len(source.infos), len(source.infos), "all is gathered")
+    return found
 
 
 def _trajectory(source: Source, info: TrajectoryInfo) -> dict[str, Any]:
