@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vlmcar_core import drive_host, files, pipeline
-from vlmcar_core.drive_host import LENGTH
+from vlmcar_core.drive_host import LENGTH, Bench
 from vlmcar_core.driving import Driver
 from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
@@ -80,9 +80,9 @@ def host(session: Session) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def in_hand(session: Session) -> Iterator[Driver]:
-    with closing(Driver(session.task)) as driver:
-        yield driver
+def in_hand(session: Session) -> Iterator[Bench]:
+    with closing(Driver(session.task)) as driver, closing(Bench(session, driver)) as bench:
+        yield bench
 
 
 @pytest.fixture(autouse=True)
@@ -136,8 +136,8 @@ def test_what_it_cannot_do_it_refuses_in_words_and_goes_on(host: Host, data: byt
 
 @given(st.binary(max_size=200) | st.builds(lambda value: json.dumps(value).encode(), JSON))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_message_is_more_than_refused(session: Session, in_hand: Driver, data: bytes) -> None:
-    answer, _ = unpacked(drive_host.answer(session, in_hand, data))
+def test_no_message_is_more_than_refused(in_hand: Bench, data: bytes) -> None:
+    answer, _ = unpacked(in_hand.answer(data))
     assert answer["error"] and answer["steps"] == 0
 
 

@@ -10,7 +10,7 @@ counts the steps), and where the same actions do not lead to the same again, tha
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -60,6 +60,20 @@ class Driver:
         self._env.reset(seed=seed)
         self._recorder = rollouts.Recorder(self._family, self._env, self._task, seed)
         self._stayed: list[str | None] = [None]
+        self.pressed: list[Pressed] = []
+        """What was pressed for each step."""
+        self.successes: list[bool | None] = []
+        """The environment's own word after each step; None where it has none."""
+
+    @property
+    def env_id(self) -> str | None:
+        return self._task.env_id
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of what the episode is made with, as a trajectory tells them."""
+        versions: Mapping[str, str] = self._family.versions()
+        return versions
 
     @property
     def episode(self) -> rollouts.Recorder:
@@ -98,6 +112,8 @@ class Driver:
         held = tuple(name for name in pressed.held if name not in stays) + ((staying,) if staying else ())
         self._recorder.step(self._action_of(self._env, dataclasses.replace(pressed, held=held)))
         self._stayed.append(staying)
+        self.pressed.append(pressed)
+        self.successes.append(self._recorder.success)
 
     def _check(self, pressed: Pressed) -> None:
         known = [control.name for control in self.controls.keys]
@@ -137,6 +153,8 @@ class Driver:
         self._env, self._other = other, self._env
         recorder.go_back(other)
         self._stayed.pop()
+        self.pressed.pop()
+        self.successes.pop()
 
     def rehearse(self, seconds: float = REHEARSAL_SECONDS) -> None:
         """Act at random in the second environment for a moment.

@@ -210,15 +210,19 @@ def appending(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DamagedFile: it is a link or no plain file.
     """
+    with append_to(path) as file:
+        yield file
+
+
+def append_to(path: Path) -> BinaryIO:
+    """The same until it is closed."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         if there(path):
             _check_plain(path, path.lstat())
-        file = os.fdopen(os.open(path, flags, 0o666), "ab+")
+        return os.fdopen(os.open(path, flags, 0o666), "ab+")
     except OSError as error:
         raise _unreadable(path, error) from error
-    with file:
-        yield file
 
 
 def append_row(path: Path, row: Mapping[str, Any], limit: int) -> None:

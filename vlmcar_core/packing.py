@@ -3,9 +3,9 @@
     pack.json           version, name, the program's version; how many files follow, and their bytes
     session/…           the session's files under their own names
 
-What is left out: `jobs/`, which are about processes of this machine, and `answers/` and `made/`, which are made again
-when they are missing and which nobody should take from a stranger. The members are in order and without dates, so the
-same session gives the same bytes.
+What is left out: `jobs/` and `driving/`, which are about processes of this machine, and `answers/` and `made/`, which
+are made again when they are missing and which nobody should take from a stranger. The members are in order and without
+dates, so the same session gives the same bytes.
 
 A zip may be anybody's. Of its members only names that a session has are written, as plain files, within bounds that are
 looked at before anything is unpacked; they are written beside the sessions, looked through, and only then get the
@@ -51,7 +51,7 @@ MEMBER = re.compile(
 )
 """What a session holds, below its folder."""
 
-LEFT_OUT = ("jobs", "answers", "made")
+LEFT_OUT = ("jobs", "answers", "made", "driving")
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 STORED = (".zip", ".png", ".npz", ".mp4")
 """Endings of what is packed already."""

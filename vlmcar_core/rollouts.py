@@ -1,6 +1,6 @@
 """An environment and somebody who acts in it → a trajectory."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -38,7 +38,8 @@ class Recorder:
         self.actions: list[Any] = []
         self.rewards: list[float] = []
         self.terminated = self.truncated = False
-        self._facts = [family.facts(env)]
+        self.facts: list[Mapping[str, bool]] = [family.facts(env)]
+        """T + 1: what the simulator says of each frame, by name."""
 
     @property
     def steps(self) -> int:
@@ -61,13 +62,13 @@ class Recorder:
         self.actions.append(action)
         self.rewards.append(float(reward))
         self.frames.append(self._family.scene(self._env))
-        self._facts.append(self._family.facts(self._env))
+        self.facts.append(self._family.facts(self._env))
         return observation
 
     def go_back(self, env: gym.Env[Any, Any]) -> None:
         """Forget the last step, and go on in an environment that is where this one was before it."""
         self._env, self.terminated, self.truncated = env, False, False
-        for kept in (self.actions, self.rewards, self.frames, self._facts):
+        for kept in (self.actions, self.rewards, self.frames, self.facts):
             kept.pop()
 
     def trajectory(self, source: Source) -> Trajectory:
@@ -83,7 +84,7 @@ class Recorder:
             seed=self.seed,
             env_id=self._task.env_id,
             versions=self._family.versions(),
-            facts={name: np.array([now[name] for now in self._facts], np.bool_) for name in self._facts[0]},
+            facts={name: np.array([now[name] for now in self.facts], np.bool_) for name in self.facts[0]},
         )
 
 

@@ -7,6 +7,7 @@
       proposals/<n>/                proposal.json, one <key>.py per checker, initial.png and goal.png as proposed from
       dialogues/<n>/                one conversation with a model (see dialogues.py)
       prompts/<name>.md             this session's own wording of a prompt, in place of the shipped one
+      driving/<n>.jsonl             an episode that somebody drives and has not saved yet (see drafts.py)
       draft.json                    a person's edit that is not saved as a proposal yet
       marks.jsonl                   what people said by eye about frames (see marks.py)
       answers/<digest>/<id>.npz     what one checker said about one trajectory; may be deleted, is made again
@@ -100,6 +101,7 @@ SESSION, FRAMES, TRAJECTORIES, PROPOSALS = "session.json", "frames", "trajectori
 ANSWERS, VERDICTS, EXAMINATIONS, RUNS, JOBS = "answers", "verdicts", "examinations", "runs", "jobs"
 MADE = "made"
 DIALOGUES, PROMPTS = "dialogues", "prompts"
+DRIVING = "driving"
 COMPARISONS = "comparisons"
 """A folder beside the sessions (see compare.py); no session may be called so."""
 
