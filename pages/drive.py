@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from vlmcar_core import drafts
 from vlmcar_core.recordings import DRIVER
 from vlmcar_core.store import Session
 from vlmcar_studio import current, trajectories, widgets
@@ -40,6 +41,9 @@ st.write(
     f"Act in **{widgets.plain(session.task.env_id)}** yourself. All since an episode began is recorded: solved, "
     "it is evidence like any expert's; what only looks like it is a near miss."
 )
+if left := len(drafts.left_behind(session)):
+    what = "An episode that was driven here was" if left == 1 else f"{left} episodes that were driven here were"
+    st.caption(f"{what} not saved. *Start driving* offers to go on from there, to save, or to discard.")
 drive(session, widgets.author())
 left, right = st.columns(2)
 with left:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -172,6 +173,59 @@ def test_what_is_not_saved_is_lost_to_a_second_click_only(empty: Session, visit:
     expect(part(page, "said")).to_contain_text("This is the goal frame now")
     settle(page)
     assert np.array_equal(empty.goal, empty.initial)
+
+
+def kill_host(session: Session) -> None:
+    """SIGKILL to the process in which a session's environment lives."""
+    hosts = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"drive-host", session.name} <= set(process.info["cmdline"] or ())
+    ]
+    assert len(hosts) == 1
+    hosts[0].kill()
+    hosts[0].wait(20)
+
+
+def test_what_was_driven_outlives_the_process_and_is_driven_on_from(empty: Session, visit: Callable[..., Page]) -> None:
+    page = started(visit("drive", session=empty.name))
+    for count, key in enumerate(("ArrowUp", "ArrowUp", "ArrowRight"), 1):
+        page.keyboard.press(key)
+        steps(page, count)
+    kill_host(empty)
+    expect(part(page, "said")).to_contain_text("What was not saved is kept", timeout=SECONDS)
+    page.reload()
+    settle(page)
+    expect(page.get_by_text("An episode that was driven here was not saved")).to_be_visible()
+    started(page)
+    expect(part(page, "drafts")).to_contain_text("You drove 3 steps from seed 0 that were not saved")
+    part(page, "drafts").get_by_role("button", name="Continue from there").click()
+    steps(page, 3)
+    expect(part(page, "drafts")).to_be_hidden()
+    expect(part(page, "canvas")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(part(page, "said")).to_contain_text("the environment calls it solved", timeout=SECONDS)
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("Your name").press("Enter")
+    settle(page)
+    part(page, "expert").click()
+    expect(part(page, "said")).to_contain_text("Saved as expert-000, 5 steps", timeout=SECONDS)
+    assert empty.trajectory("expert-000").actions.tolist() == [2, 2, 1, 2, 2]
+
+
+def test_what_was_left_behind_is_discarded_by_a_second_click_only(empty: Session, visit: Callable[..., Page]) -> None:
+    page = started(visit("drive", session=empty.name))
+    page.keyboard.press("ArrowLeft")
+    steps(page, 1)
+    page.reload()
+    settle(page)
+    started(page)
+    expect(part(page, "drafts")).to_contain_text("You drove one step")
+    part(page, "drafts").get_by_role("button", name="Discard it").click()
+    part(page, "drafts").get_by_role("button", name="Lose it for good").click()
+    expect(part(page, "drafts")).to_be_hidden()
+    assert not list((empty.folder / "driving").iterdir())
 
 
 def test_held_keys_go_on_and_several_are_one_step(app: Server, visit: Callable[..., Page]) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from vlmcar_core.store import Session
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("link.js", "keys.js", "panel.js", "pad.js", "drive.js")
+SCRIPTS = ("link.js", "keys.js", "panel.js", "drafts.js", "pad.js", "drive.js")
 """In this order they are one module: each uses those before it."""
 
 

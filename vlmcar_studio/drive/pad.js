@@ -8,7 +8,7 @@ const POINTING =
   "Click in the picture. Or, while it has the focus, as its frame shows: arrows move the cross (with Shift a little), Enter chooses, Escape takes it back.";
 const PARTS = [
   ...["start", "bench", "canvas", "state", "said", "latency", "controls", "reset-keys", "panel", "points", "turn", "turn-label", "share"],
-  ...["share-label", "pause", "undo", "again", "next", "seed", "expert", "near-miss", "initial", "goal", "hint", "instruction"],
+  ...["share-label", "pause", "undo", "again", "next", "seed", "expert", "near-miss", "initial", "goal", "hint", "instruction", "drafts"],
 ];
 
 class Pad {
@@ -19,6 +19,7 @@ class Pad {
     for (const name of PARTS) this[name] = root.querySelector(`[data-part="${name}"]`);
     this.control = new AbortController();
     this.forget();
+    this.left = new Drafts(this.drafts, { wish: (wish) => this.draft(wish), say: (words) => this.say(words) });
     this.update(data);
     this.listen();
     this.show();
@@ -35,6 +36,7 @@ class Pad {
     this.latencies = [];
     this.answered = 0;
     this.saved = true; // nothing would be lost
+    this.goingOn = false; // it was asked to drive on from a draft
     clearTimeout(this.timer);
   }
 
@@ -87,7 +89,7 @@ class Pad {
   closed(words) {
     const lost = !this.saved;
     this.forget();
-    this.say(lost ? `${words} What was not saved is lost.` : words, true);
+    this.say(lost ? `${words} What was not saved is kept: it is offered when you start.` : words, true);
     this.show();
   }
 
@@ -111,8 +113,10 @@ class Pad {
     const before = this.now;
     this.now = answer;
     if (!before || answer.seed !== before.seed || answer.steps !== before.steps) this.saved = answer.steps === 0;
+    if (answer.drafts) this.left.show(answer.drafts);
+    if (answer.drafts && this.goingOn) [this.saved, this.goingOn] = [answer.steps === 0, false];
     if (answer.kept) {
-      if (answer.said.startsWith("saved")) this.saved = true;
+      if (answer.said.startsWith("saved") && !answer.drafts) this.saved = true;
       this.commit("kept", ++this.kept);
     }
     if (answer.error) this.say(answer.error, true);
@@ -304,6 +308,15 @@ class Pad {
     this.wish({ ...wish, driver: this.data.driver });
   }
 
+  // Something with an episode that was left behind; the one at hand is left behind in its turn by driving on from it.
+  draft(wish) {
+    this.wish({ ...wish, driver: this.data.driver });
+    if (wish.do !== "drive-on") return;
+    this.clicked = [];
+    this.goingOn = true;
+    this.canvas.focus();
+  }
+
   // What is not saved is lost only to a second click.
   unlessLost(name, wish) {
     if (!this.saved && this.sure !== name) {
@@ -332,6 +345,7 @@ class Pad {
     this.start.hidden = Boolean(now);
     this.start.disabled = Boolean(this.link);
     this.bench.hidden = !now;
+    if (!now) this.drafts.hidden = true;
     if (!now) return;
     const points = [...this.points.children];
     points.forEach((item, place) => item.classList.toggle("next", place === this.clicked.length));
