@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ from tests.studio_sessions import framed, recorded, verified
 from vlmcar_core import export, jobs, pipeline, plugins, runs
 from vlmcar_core.cli import cli
 from vlmcar_core.errors import BadInput
+from vlmcar_core.export import code, copying
 from vlmcar_core.export.parts import asking
 from vlmcar_core.marks import Mark
 from vlmcar_core.payments import WAYS, Payment
@@ -319,7 +321,8 @@ def test_it_runs_from_its_own_folder_and_as_a_package(tmp_path: Path) -> None:
 )
 def test_an_environment_of_public_packages_draws_what_the_studio_draws(env_id: str, settings: dict[str, Any]) -> None:
     family, task = plugins.load("envs", "minigrid"), Task(env_id, "minigrid", settings=settings)
-    text, packages = family.standalone(task)
+    alone = family.standalone(task)
+    text, packages = alone.source, alone.packages
     names: dict[str, Any] = {}
     exec(compile(text, "environment.py", "exec"), names)
     assert names["ENV_ID"] == env_id and packages[0].startswith("minigrid")
@@ -331,6 +334,31 @@ def test_an_environment_of_public_packages_draws_what_the_studio_draws(env_id: s
             assert np.array_equal(family.scene(ours), names["scene"](theirs))
             assert ours.step(action)[1:4] == theirs.step(action)[1:4]
     assert family.standalone(replace(task, settings={"extra": "ball green 3 1"})) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "env_id"), [("panda", "PandaStack-v3"), ("tabletop", "Tabletop/separating-piles-v0")]
+)
+def test_what_is_copied_for_a_simulator_imports_only_what_is_asked_for(family: str, env_id: str) -> None:
+    alone = plugins.load("envs", family).standalone(Task(env_id, family))
+    modules = copying.copied(alone.modules)
+    assert len(modules) > 10 and f"studio/envs/{family}/simulation.py" in modules
+    names = {name for text in (*modules.values(), alone.source) for name in imported(text)} - sys.stdlib_module_names
+    assert "vlmcar_core" not in names
+    distributions = metadata.packages_distributions()
+    found = {distributions[name][0].lower().replace("_", "-") for name in names - {"studio"}}
+    assert found <= {*code.ALWAYS, *(line.split()[0] for line in alone.packages)}
+
+
+def imported(text: str) -> set[str]:
+    """Top-level names of what a module imports, but from beside it."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    return found
 
 
 def test_a_potential_asks_for_the_word_on_success(load: Any) -> None:

@@ -65,10 +65,9 @@ and, where an episode asks for something in words:
 
     instruction(env) -> str                       what it asks for, since the last reset
 
-and, where its frames can be drawn with public packages alone:
+and, where its frames can be drawn without the studio:
 
-    standalone(task) -> (str, list[str]) | None   a module's source with ENV_ID, make() and scene(env), which draws as
-                                                  `scene` does, and the distributions that it needs
+    standalone(task) -> Standalone | None         what makes and draws it there, as `make` and `scene` do here
 
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.
@@ -182,6 +181,23 @@ class Pressed:
             raise BadInput(f"points are shares of the picture, from 0 to 1, not {str(self.points)[:80]}")
         if not (-1.0 <= self.turn <= 1.0 and 0.0 < self.share <= 1.0):
             raise BadInput(f"a turn is from -1 to 1 and a share above 0, at most 1, not {self.turn} and {self.share}")
+
+
+@dataclass(frozen=True)
+class Standalone:
+    """How an environment is made and drawn outside of the studio, for a bundle."""
+
+    source: str
+    """Of a module with ENV_ID, make() and scene(env)."""
+
+    packages: tuple[str, ...]
+    """The distributions that it needs, beside Gymnasium, NumPy and OpenCV: lines of a requirements.txt."""
+
+    modules: tuple[str, ...] = ()
+    """Of the studio's own, below `vlmcar_core`, those that it imports from `studio`; they are copied."""
+
+    note: str = ""
+    """What else there is to know, such as where a package cannot be installed."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@
     paying/               our own payments.py and chain.py, and what asks checkers
     wrapper.py            for Gymnasium
     sb3_wrapper.py        for Stable-Baselines3's vectorised environments
-    environment.py        how its environment is made of public packages; where that is possible
+    environment.py        how its environment is made and drawn; where that is possible
+    studio/               our own code that it needs, copied: for the arm and the tabletop
     recorded.py, demo.py  recorded episodes played again
     tests/                decisive frames and whole episodes, and what must be answered and paid
     requirements.txt, requirements-demo.txt

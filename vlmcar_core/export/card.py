@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vlmcar_core import examinations, runs, verdicts
+from vlmcar_core.envs import Standalone
 from vlmcar_core.escaping import one_line
 from vlmcar_core.export import code
 from vlmcar_core.export.evidence import Evidence
@@ -13,6 +14,10 @@ from vlmcar_core.payments import FARMED, WAYS, Payment
 from vlmcar_core.types import Count
 
 SIGNS = re.compile(r"([\\`*_\[\]<>#|!&~$@]|:(?=//)|www\.)")
+
+COPIED = """The checkers look at frames of a camera of the studio's own. Its code is in `studio/`, and
+`environment.make()` makes the environment that it draws, with the packages of `requirements-demo.txt`. In another
+picture of the same scene the checkers may see anything: keep to `environment.scene`, or verify anew on yours."""
 
 CAMERA = """**The checkers look at frames of a camera of the studio's own**, which is not in this bundle. In another
 picture of the same scene they may see anything: give `CheckerReward` a `scene` that draws as the recorded frames in
@@ -165,7 +170,9 @@ def _made(source: Source) -> Iterator[str]:
 def _use(source: Source) -> Iterator[str]:
     potential = any(payment.way == "potential" for payment in source.payments.values())
     success = ", succeeded=succeeded" if potential else ""
-    scene = ", scene=environment.scene" if code.standalone(source) is not None else ""
+    alone = code.standalone(source)
+    made = "environment.make()" if alone is not None and alone.modules else "your_environment"
+    scene = ", scene=environment.scene" if alone is not None else ""
     yield "## Use"
     yield ""
     yield "```python"
@@ -174,26 +181,38 @@ def _use(source: Source) -> Iterator[str]:
     if scene:
         yield "import environment  # how the frames were drawn; environment.make() makes the task's own"
     yield ""
-    yield f"env = CheckerReward(your_environment, Reward(){scene}{success})"
+    yield f"env = CheckerReward({made}, Reward(){scene}{success})"
     yield "```"
     yield ""
     yield "The environment's reward is kept beside it (`env_reward=False` leaves it out). `sb3_wrapper.py` is the same"
     yield "for Stable-Baselines3's vectorised environments. Without a wrapper: `reward.begin(frame)`, then"
     yield "`total, components = reward(frame)`; or `compute_reward(frames)` for a whole episode."
     yield ""
+    yield from _tried(alone)
+
+
+def _tried(alone: Standalone | None) -> Iterator[str]:
+    """What to run first, and what it needs."""
     yield "```sh"
     yield "python -m pip install -r requirements.txt"
     yield "python -m unittest discover tests      # what was answered and paid is answered and paid here"
-    yield "python demo.py"
+    yield "python demo.py                         # recorded episodes, their frames shown again"
+    if alone is not None:
+        yield "python -m pip install -r requirements-demo.txt"
+        yield "python demo.py                         # the same actions in the environment itself"
     yield "```"
     yield ""
+    if alone is not None and alone.note:
+        yield f"{alone.note}."
+        yield ""
 
 
 def _limits(source: Source, evidence: Evidence) -> Iterator[str]:
     yield "## Limits"
     yield ""
-    if source.task.env_id is not None and code.standalone(source) is None:
-        yield CAMERA
+    alone = code.standalone(source)
+    if source.task.env_id is not None and (alone is None or alone.modules):
+        yield CAMERA if alone is None else COPIED
         yield ""
     for note in _notes(source, evidence):
         yield f"- {note}"

@@ -11,8 +11,10 @@ from types import ModuleType
 
 import vlmcar_core
 from vlmcar_core import errors
+from vlmcar_core.envs import Standalone
 from vlmcar_core.errors import BadInput
 from vlmcar_core.escaping import one_line
+from vlmcar_core.export import copying
 from vlmcar_core.export.source import Source
 from vlmcar_core.payments import Payment
 
@@ -119,8 +121,9 @@ def files(source: Source) -> dict[str, bytes]:
     }
     environment = standalone(source)
     if environment is not None:
-        found["environment.py"], packages = environment
-        found["requirements-demo.txt"] = "\n".join(["-r requirements.txt", *packages]) + "\n"
+        found["environment.py"] = environment.source
+        found["requirements-demo.txt"] = "\n".join(["-r requirements.txt", *environment.packages]) + "\n"
+        found |= copying.copied(environment.modules) if environment.modules else {}
     checkers = {step.key: step.checker.source for step in source.proposal.steps}
     found |= {f"checkers/{source.files[key]}.py": text for key, text in checkers.items()}
     try:
@@ -136,10 +139,10 @@ def requirements(source: Source) -> list[str]:
     return [f"{name}  # made with {metadata.version(name)}" for name in wanted]
 
 
-def standalone(source: Source) -> tuple[str, list[str]] | None:
-    """How the task's environment is made without the studio, and of which packages; None where it is not."""
+def standalone(source: Source) -> Standalone | None:
+    """How the task's environment is made without the studio; None where it is not."""
     make = getattr(source.family, "standalone", None)
-    found: tuple[str, list[str]] | None = make(source.task) if make is not None else None
+    found: Standalone | None = make(source.task) if make is not None else None
     return found
 
 

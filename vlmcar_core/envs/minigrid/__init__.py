@@ -14,7 +14,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Simulation
-from vlmcar_core.envs import Control, Controls, EnvTask, Pressed, Scene, Setting, chosen, known_view
+from vlmcar_core.envs import Control, Controls, EnvTask, Pressed, Scene, Setting, Standalone, chosen, known_view
 from vlmcar_core.envs.minigrid import masks, planner, quick, states
 from vlmcar_core.envs.minigrid import scenes as scenes_of
 from vlmcar_core.envs.minigrid.observation import OneHotView, PictureView, SymbolicView
@@ -279,14 +279,15 @@ def scene(env: gym.Env) -> Any:
 '''
 
 
-def standalone(task: Task) -> tuple[str, list[str]] | None:
+def standalone(task: Task) -> Standalone | None:
     """The same frames from minigrid itself; None where the studio has put one more object into the layout."""
     wanted = chosen(task.settings, SETTINGS)
     if wanted.pop("extra"):
         return None
     if not wanted["max_steps"]:
         del wanted["max_steps"]
-    return STANDALONE.format(env_id=task.env_id, settings=wanted), [f"minigrid  # made with {version('minigrid')}"]
+    text = STANDALONE.format(env_id=task.env_id, settings=wanted)
+    return Standalone(text, (f"minigrid  # made with {version('minigrid')}",))
 
 
 def _grid(env: gym.Env[Any, Any]) -> MiniGridEnv:

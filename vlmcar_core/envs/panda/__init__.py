@@ -23,6 +23,7 @@ from vlmcar_core.envs import (
     Pressed,
     Scene,
     Setting,
+    Standalone,
     _extra,
     _hand,
     _views,
@@ -193,6 +194,21 @@ def scenes(task: Task, seed: int) -> list[Scene]:
         return found
     finally:
         env.close()
+
+
+def standalone(task: Task) -> Standalone:
+    """The same environment and the same frames, of panda-gym, pybullet and a copy of the code in this folder."""
+    from vlmcar_core.envs import _standalone
+
+    return _standalone.of(
+        "envs.panda.simulation",
+        ("Panda", "panda_of"),
+        str(task.env_id),
+        chosen(task.settings, SETTINGS),
+        "Panda(ENV_ID, SETTINGS)",
+        "panda_of(env).scene()",
+        "panda-gym pybullet pillow",
+    )
 
 
 def versions() -> dict[str, str]:

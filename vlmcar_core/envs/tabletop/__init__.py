@@ -22,6 +22,7 @@ from vlmcar_core.envs import (
     Pressed,
     Scene,
     Setting,
+    Standalone,
     _extra,
     _hand,
     _views,
@@ -157,6 +158,22 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
     """How much is done now, by the simulator's score: "half in place", …, "all in place"."""
     score = _table(env).score
     return {f"{name} in place": bool(score >= share - 1e-6) for name, share in FRACTIONS.items()}
+
+
+def standalone(task: Task) -> Standalone:
+    """The same environment and the same frames, of pybullet and a copy of the code in this folder."""
+    from vlmcar_core.envs import _standalone
+
+    name = str(task.env_id).removeprefix(PREFIX).removesuffix(SUFFIX)
+    return _standalone.of(
+        "envs.tabletop.simulation",
+        ("Tabletop",),
+        str(task.env_id),
+        chosen(task.settings, SETTINGS),
+        f"Tabletop({name!r}, SETTINGS)",
+        "env.unwrapped.scene()",
+        "pybullet pillow",
+    )
 
 
 def versions() -> dict[str, str]:

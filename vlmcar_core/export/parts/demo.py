@@ -6,6 +6,7 @@ python demo.py
 import importlib.util
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from recorded import Recorded, frame, told
 from reward import Reward, succeeded
@@ -29,12 +30,21 @@ def live(episode: dict[str, Any]) -> CheckerReward | None:
     return env
 
 
+def ending(env: CheckerReward, episode: dict[str, Any]) -> str:
+    """Whether the environment came to where it was when it was recorded."""
+    import environment
+
+    same = np.array_equal(environment.scene(env.env), frame(episode["frames"][episode["order"][-1]]))
+    return f"  the last frame is {'the same as' if same else 'another than'} recorded"
+
+
 def play(env: CheckerReward, episode: dict[str, Any]) -> float:
     """Play the recorded actions and print what is paid; returns the sum of what the checkers paid."""
     env.reset(seed=episode["seed"])
-    paid = 0.0
+    paid, continuous = 0.0, isinstance(env.action_space, gym.spaces.Box)
     for number, action in enumerate(episode["actions"], 1):
-        _, _, terminated, truncated, info = env.step(action)
+        taken = np.asarray(action, env.action_space.dtype) if continuous else action
+        _, _, terminated, truncated, info = env.step(taken)
         step = info["vlmcar"]
         paid += step["reward"]
         for key, amount in step["components"].items():
@@ -54,6 +64,9 @@ def main() -> None:
         print(f"{episode['name']} ({episode['source']}, {len(episode['order']) - 1} steps)")
         env = live(episode) if episode["seed"] is not None else None
         play(env or CheckerReward(Recorded(episode), Reward(), succeeded=succeeded), episode)
+        if env is not None:
+            print(ending(env, episode))
+            env.close()
 
 
 if __name__ == "__main__":
