@@ -1,9 +1,11 @@
 """A library that parses strangers' files in a process of its own: it may crash, hang and lie, and nothing else ends."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests import reader_gone_bad
 from vlmcar_core import readers
 from vlmcar_core.errors import BadInput
 from vlmcar_core.sandbox.apart import Apart
@@ -52,7 +54,7 @@ def test_a_reader_that_answers_something_else_than_it_should_is_refused(tmp_path
         _apart._as(_apart.Told, Apart(PROGRAMS, ["echo"]).ask({"answer": answer}))
 
 
-def test_a_file_that_goes_away_between_two_episodes_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_goes_away_after_it_was_opened_is_read_all_the_same(tmp_path: Path) -> None:
     from tests.test_intake import film, growing
 
     for number in range(2):
@@ -60,5 +62,33 @@ def test_a_file_that_goes_away_between_two_episodes_is_refused(tmp_path: Path) -
     material = readers.opened(tmp_path)
     assert material.count == 2 and material.read(0).frames is not None
     (tmp_path / "1.mkv").unlink()
-    with pytest.raises(BadInput):
-        material.read(1)
+    assert material.read(1).frames is not None
+
+
+def test_a_reader_that_a_file_took_over_can_read_that_file_and_do_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(reader_gone_bad.INSIDE)
+    path.chmod(0o666)
+    tmp_path.chmod(0o777)
+    with tempfile.TemporaryFile() as out:
+        process = Apart("tests.reader_gone_bad", [str(path), str(out.fileno())], inherited=[out.fileno()])
+        told = process.ask({})
+        assert told["notes"] == [], "it is sealed"
+        names = told["settings"]["names"]
+        came_of = {name: process.ask({"number": number})["name"] for number, name in enumerate(names)}
+    assert came_of.pop("what is open") == "had: True"
+    assert {name: said for name, said in came_of.items() if not said.startswith("refused: ")} == {}
+    assert len(came_of) == len(reader_gone_bad.ATTEMPTS) - 1
+    assert [found.name for found in tmp_path.iterdir()] == ["given"] and path.read_bytes() == reader_gone_bad.INSIDE
+
+
+def test_where_there_is_no_seal_it_is_read_and_said(tmp_path: Path) -> None:
+    from tests.test_intake import film, growing
+
+    film(tmp_path / "a.mkv", "ffv1", "bgr0", growing(3, 32))
+    with tempfile.TemporaryFile() as out:
+        process = Apart(
+            "tests.reader_with_a_thread", [str(tmp_path / "a.mkv"), str(out.fileno())], inherited=[out.fileno()]
+        )
+        assert "could not be sealed here (there are 2 threads" in process.ask({})["notes"][0]
+        assert process.ask({"number": 0})["frames"] == 0

@@ -139,6 +139,7 @@ ELSEWHERE = {
     "packing.py": "writes zip files, and unpacks into a folder that it makes",
     "export/__init__.py": "writes zip files",
     "export/code.py": "a module of ours",
+    "export/copying.py": "a module of ours",
     "export/parts/test_reward.py": "comes with a bundle and runs without us",
     "export/parts/recorded.py": "comes with a bundle and runs without us",
     "player/__init__.py": "comes with the package",

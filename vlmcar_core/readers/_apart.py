@@ -3,14 +3,15 @@
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core import archives, files, strict
-from vlmcar_core.errors import BadInput, DamagedFile
+from vlmcar_core import archives, strict
+from vlmcar_core.errors import BadInput
 from vlmcar_core.readers import FRAMES_LIMIT_BYTES, Episode, Material
 from vlmcar_core.readers.npz import checked
 from vlmcar_core.sandbox.apart import Apart
@@ -33,13 +34,16 @@ class Told:
 
 @dataclass(frozen=True)
 class Held:
-    """What it says of an episode; the arrays are files, by number."""
+    """What it says of an episode; the arrays follow each other in a file."""
 
     name: str
     seed: int | None
     env_id: str | None
     source: str | None
     arrays: tuple[str, ...]
+    ends: tuple[int, ...]
+    """Where each of them ends, in bytes."""
+
     frames: int | None
     """Which of the arrays are the frames; the last may have no name of its own, and is called `FRAMES` then."""
 
@@ -50,37 +54,42 @@ def opened(reader: str, path: Path) -> Material:
     Raises:
         BadInput: it cannot be read, and why.
     """
-    process = Apart("vlmcar_core.readers._inside", [reader, str(path.resolve())])
+    out = tempfile.TemporaryFile(prefix="vlmcar-reading-")  # noqa: SIM115 (open as long as the process)
+    process = Apart(
+        "vlmcar_core.readers._inside", [reader, str(path.resolve()), str(out.fileno())], inherited=[out.fileno()]
+    )
     told = _as(Told, process.ask({}))
     return Material(
         told.title,
         told.name,
         told.count,
-        lambda number: _episode(process, number),
+        lambda number: _episode(process, out, number),
         told.lossy,
         told.notes,
         told.settings,
     )
 
 
-def _episode(process: Apart, number: int) -> Episode:
-    with tempfile.TemporaryDirectory(prefix="vlmcar-reading-") as folder:
-        held = _as(Held, process.ask({"number": number, "out": folder}))
-        if len(held.arrays) > ARRAYS_MAX:
-            raise BadInput(f"{held.name} holds {len(held.arrays)} arrays; at most {ARRAYS_MAX} are read")
-        found = [_array(Path(folder) / f"{place}.npy") for place in range(len(held.arrays))]
-    if held.frames is not None and not 0 <= held.frames < len(found):
-        raise BadInput(f"{held.name}: its frames are none of its arrays")
+def _episode(process: Apart, out: IO[bytes], number: int) -> Episode:
+    held = _as(Held, process.ask({"number": number}))
+    if len(held.arrays) > ARRAYS_MAX:
+        raise BadInput(f"{held.name} holds {len(held.arrays)} arrays; at most {ARRAYS_MAX} are read")
+    found = [_array(out, begin, end) for begin, end in pairwise((0, *held.ends))]
+    if len(found) != len(held.arrays) or (held.frames is not None and not 0 <= held.frames < len(found)):
+        raise BadInput(f"{held.name}: its frames are none of its arrays, or some of these are missing")
     named = {name: array for name, array in zip(held.arrays, found, strict=True) if name != FRAMES}
     frames = None if held.frames is None else checked(held.name, found[held.frames])
     return Episode(held.name, frames, named, held.seed, held.env_id, held.source)
 
 
-def _array(path: Path) -> NDArray[np.generic]:
+def _array(out: IO[bytes], begin: int, end: int) -> NDArray[np.generic]:
+    if not 0 <= begin <= end <= begin + FRAMES_LIMIT_BYTES + 4096:
+        raise BadInput(f"an array of {end - begin:,} bytes is not read")
     try:
-        found: NDArray[np.generic] = archives.array(files.read_bytes(path, FRAMES_LIMIT_BYTES + 4096))
+        out.seek(begin)
+        found: NDArray[np.generic] = archives.array(out.read(end - begin))
         return found
-    except (DamagedFile, FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise BadInput(f"an array cannot be read ({error})") from error
 
 

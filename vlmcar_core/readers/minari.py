@@ -1,13 +1,14 @@
 """Minari datasets (HDF5), by folder or by a local one's id; Minari itself is not imported and nothing is fetched.
 
 Minari's own loader makes the environment that a dataset names, which imports whatever module stands there. Here only
-the numbers are read, with h5py in a process of its own, and of these only plain datasets within bounds: no link to
-another file, no storage outside, no virtual dataset, no filter but the usual ones.
+the numbers are read, with h5py in a sealed process of its own, and of these only plain datasets within bounds: no link
+to another file, no storage outside, no virtual dataset, no filter but the usual ones.
 
 Arrays are called by their path in an episode: `actions`, `rewards`, `terminations`, `truncations`, `observations` or
 `observations/image`, `infos/success`, and so on.
 """
 
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -16,15 +17,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vlmcar_core import decoding, files, strict
-from vlmcar_core.errors import BadInput, DamagedFile
+from vlmcar_core.errors import BadInput
 from vlmcar_core.readers import (
-    FILE_LIMIT_BYTES,
     FRAMES_LIMIT_BYTES,
     PICTURE_BOUNDS,
     SIDE_MIN,
@@ -94,10 +95,28 @@ def opened(path: Path) -> Material:
     return _apart.opened("minari", folder)
 
 
-def inside(folder: Path) -> Material:
-    """The same in the process that parses, for the folder in which `metadata.json` is."""
+def wanted(folder: Path) -> list[Path]:
+    """The files that the process that parses is to open."""
+    return [folder / METADATA, folder / DATA]
+
+
+def warm_up() -> None:
+    """Load all that reading needs: every filter of HDF5, and what decodes JPEG."""
+    h5py = import_module("h5py")
+    with h5py.File(io.BytesIO(), "w") as file:
+        for name in ("gzip", "lzf"):
+            leaf = file.create_dataset(name, data=np.arange(8), compression=name, shuffle=True, fletcher32=True)
+            _array("warm-up", leaf, [leaf.nbytes])
+    Image.init()
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((SIDE_MIN, SIDE_MIN, 3), np.uint8)).save(buffer, "JPEG")
+    decoding.decode(buffer.getvalue(), PICTURE_BOUNDS)
+
+
+def inside(folder: Path, opened: Mapping[Path, BinaryIO]) -> Material:
+    """The same in the process that parses, for the folder in which `metadata.json` is, with its files open."""
     path = folder.parent if folder.name == "data" else folder
-    about = _about(folder)
+    about, data = _about(folder, opened[folder / METADATA]), opened[folder / DATA]
     if about.get("data_format", "hdf5") != "hdf5":
         raise BadInput(
             f"{files.label(path.name)} is kept as {strict.short(about['data_format'])}; only Minari's HDF5 is read: "
@@ -105,7 +124,7 @@ def inside(folder: Path) -> Material:
         )
     spec = _spec(about)
     env_id = spec.get("id") if isinstance(spec.get("id"), str) else None
-    with _hdf5(folder) as file:
+    with _hdf5(folder, data) as file:
         numbers = sorted(int(found[1]) for found in map(EPISODE.fullmatch, file) if found)
         jpeg = bool(numbers) and _has_jpeg(file[f"episode_{numbers[0]}"])
     keywords = spec.get("kwargs") or {}
@@ -115,18 +134,20 @@ def inside(folder: Path) -> Material:
         TITLE,
         files.label(str(about.get("dataset_id") or path.name)),
         len(numbers),
-        lambda number: _read(folder, numbers[number], env_id),
+        lambda number: _read(folder, data, numbers[number], env_id),
         LOSSY if jpeg else "",
         told,
         {"env_id": env_id, "kwargs": spec.get("kwargs", {})} if env_id else {},
     )
 
 
-def _about(folder: Path) -> dict[str, Any]:
+def _about(folder: Path, file: BinaryIO) -> dict[str, Any]:
+    data = file.read(METADATA_LIMIT_BYTES + 1)
     try:
-        data = files.read_bytes(folder / METADATA, METADATA_LIMIT_BYTES)
+        if len(data) > METADATA_LIMIT_BYTES:
+            raise ValueError(f"it is larger than {METADATA_LIMIT_BYTES // 2**20} MiB")
         value = strict.loads(SPACES.sub(rb'"\1": ""', data))
-    except (DamagedFile, ValueError) as error:
+    except ValueError as error:
         raise BadInput(f"{METADATA} of {files.label(folder.parent.name)} cannot be read ({error})") from error
     if not isinstance(value, dict):
         raise BadInput(f"{METADATA} of {files.label(folder.parent.name)} is no object")
@@ -143,23 +164,21 @@ def _spec(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _hdf5(folder: Path) -> Iterator[Any]:
+def _hdf5(folder: Path, data: BinaryIO) -> Iterator[Any]:
     name = files.label(folder.parent.name if folder.name == "data" else folder.name)
     h5py = import_module("h5py")
     try:
-        with files.opened(folder / DATA, FILE_LIMIT_BYTES), h5py.File(folder / DATA, "r", locking=False) as file:
+        with h5py.File(data, "r") as file:
             yield file
-    except FileNotFoundError as error:
-        raise BadInput(f"{name} has no {DATA}; the dataset is not whole") from error
     except BadInput:
         raise
-    except (DamagedFile, *FAULTS) as error:
+    except FAULTS as error:
         raise BadInput(f"{name}: its {DATA} cannot be read ({files.label(str(error), 200)})") from error
 
 
-def _read(folder: Path, number: int, env_id: str | None) -> Episode:
+def _read(folder: Path, data: BinaryIO, number: int, env_id: str | None) -> Episode:
     name = f"episode {number}"
-    with _hdf5(folder) as file:
+    with _hdf5(folder, data) as file:
         group = _plain(file, f"episode_{number}")
         told = group.attrs
         seed, said, source = (told.get(key) for key in ("seed", "env_id", "source"))

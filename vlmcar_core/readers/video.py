@@ -1,21 +1,33 @@
 """Video, through PyAV (FFmpeg): one episode a file, or a folder of such files.
 
-It is parsed in a process of its own. The container is told by its first bytes and given to FFmpeg as bytes with that
-name, so that nothing that a file could ask for (a playlist, another file, an address) is ever opened.
+It is parsed in a sealed process of its own. The container is told by its first bytes and given to FFmpeg as bytes with
+that name, so that nothing that a file could ask for (a playlist, another file, an address) is ever opened.
 """
 
+import io
+import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from vlmcar_core import files
-from vlmcar_core.errors import BadInput, DamagedFile
-from vlmcar_core.readers import FILE_LIMIT_BYTES, Episode, Material, _apart, beginning, check_size, natural, stacked
+from vlmcar_core.errors import BadInput
+from vlmcar_core.readers import (
+    BEGINNING_BYTES,
+    SIDE_MIN,
+    Episode,
+    Material,
+    _apart,
+    beginning,
+    check_size,
+    natural,
+    stacked,
+)
 from vlmcar_core.types import Frame
 
 TITLE = "video"
@@ -55,61 +67,78 @@ def opened(path: Path) -> Material:
     return _apart.opened("video", path)
 
 
-def inside(path: Path) -> Material:
-    """The same in the process that parses."""
-    paths = sorted(files.listed(path, NAME), key=natural) if path.is_dir() else [path.resolve()]
-    told = [lossy for lossy in (_lossy(found) for found in paths) if lossy]
+def wanted(path: Path) -> list[Path]:
+    """The files that the process that parses is to open."""
+    return sorted(files.listed(path, NAME), key=natural) if path.is_dir() else [path.resolve()]
+
+
+def warm_up() -> None:
+    """Load all that decoding needs: PyAV loads its parts when they are first needed."""
+    av = import_module("av")
+    for found in pkgutil.walk_packages(av.__path__, "av."):
+        if not found.name.endswith("__main__"):
+            import_module(found.name)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as container:
+        stream = container.add_stream("mpeg4", rate=8, width=SIDE_MIN, height=SIDE_MIN, pix_fmt="yuv420p")
+        stream.codec_context.thread_count = 1
+        picture = np.zeros((SIDE_MIN, SIDE_MIN, 3), np.uint8)
+        container.mux([*stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")), *stream.encode(None)])
+    stacked("warm-up", _frames(Path("warm-up"), buffer))
+
+
+def inside(path: Path, opened: Mapping[Path, BinaryIO]) -> Material:
+    """The same in the process that parses, with its files open."""
+    paths = list(opened)
+    told = [lossy for lossy in (_lossy(found, opened[found]) for found in paths) if lossy]
     lossy = f"{told[0]} changes pixels; checkers judge pixels, so look at what they see" if told else ""
-    return Material(TITLE, files.label(path.name), len(paths), lambda number: _read(paths[number]), lossy)
+
+    def read(number: int) -> Episode:
+        name = files.label(paths[number].name)
+        return Episode(name, stacked(name, _frames(paths[number], opened[paths[number]])))
+
+    return Material(TITLE, files.label(path.name), len(paths), read, lossy)
 
 
-def _read(path: Path) -> Episode:
-    name = files.label(path.name)
-    return Episode(name, stacked(name, _frames(path, name)))
-
-
-def _lossy(path: Path) -> str:
+def _lossy(path: Path, file: BinaryIO) -> str:
     """The codec and its pixels, where they are not RGB kept exactly; empty where they are."""
-    with _Video(path) as video:
+    with _Video(path, file) as video:
         context = video.stream.codec_context
         exact = context.name in LOSSLESS and str(context.pix_fmt) in RGB
         return "" if exact else files.label(f"{context.name}, {context.pix_fmt}")
 
 
-def _frames(path: Path, name: str) -> Iterator[Frame]:
-    with _Video(path) as video:
+def _frames(path: Path, file: BinaryIO) -> Iterator[Frame]:
+    with _Video(path, file) as video:
         for frame in video.decoded():
-            check_size(name, 1, frame.height, frame.width)
-            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            check_size(files.label(path.name), 1, frame.height, frame.width)
+            yield np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
 
 
 class _Video:
-    """A video that is open for decoding."""
+    """A video that is open for decoding, from its first byte."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self._av: Any = import_module("av")
-        self._name = files.label(path.name)
-        self._opening = files.opened(path, FILE_LIMIT_BYTES)
+        self._name, self._file = files.label(path.name), file
         self._container: Any = None
         self.stream: Any = None
-        self._path = path
 
     def __enter__(self) -> "_Video":
-        container = _container(beginning(self._path))
+        self._file.seek(0)
+        container = _container(self._file.read(BEGINNING_BYTES))
+        self._file.seek(0)
         if container is None:
             raise self._bad("it begins like none of MP4, MOV, Matroska, WebM and AVI")
         try:
-            file = self._opening.__enter__()
-        except DamagedFile as error:
-            raise BadInput(str(error)) from error
-        try:
-            self._container = self._av.open(file, mode="r", format=container, metadata_errors="replace")
+            self._container = self._av.open(self._file, mode="r", format=container, metadata_errors="replace")
             if not self._container.streams.video:
                 raise self._bad("it has no pictures")
             self.stream = self._container.streams.video[0]
             context = self.stream.codec_context
             if context is None:
                 raise self._bad("its pictures are packed in a way that is not known here")
+            self.stream.thread_type, context.thread_count = "NONE", 1  # the seal allows no thread
             check_size(self._name, 1, int(context.height), int(context.width))
         except self._av.FFmpegError as error:
             self.__exit__()
@@ -122,7 +151,6 @@ class _Video:
     def __exit__(self, *_: object) -> None:
         if self._container is not None:
             self._container.close()
-        self._opening.__exit__(None, None, None)
 
     def decoded(self) -> Iterator[Any]:
         """Its frames, in the order in which they are shown."""

@@ -1,7 +1,9 @@
 """A process of its own for a library that parses what anybody may have made (HDF5, FFmpeg).
 
-It has no key and no home, bounded memory and bounded time; a crash ends it and not the app. It is not sealed as
-checkers are: such a library must open files, and is trusted code. What it answers is read as a stranger's all the same.
+It has no key and no home, bounded memory and bounded time; a crash ends it and not the app. It opens what it is to
+read, and then seals itself as a checker does, but that it may read what is open (`inside.seal.seal_parser`): what a
+file makes of the library can open nothing, connect to nothing and start nothing. What it answers is read as a
+stranger's all the same.
 """
 
 import contextlib
@@ -27,8 +29,10 @@ SECONDS = 300.0
 class Apart:
     """A process that answers one line of JSON to each; ended with whoever holds this, or when it is too slow."""
 
-    def __init__(self, module: str, arguments: Sequence[str], seconds: float = SECONDS) -> None:
-        """Start it: `module`'s `main(arguments)`, which is one of ours."""
+    def __init__(
+        self, module: str, arguments: Sequence[str], seconds: float = SECONDS, inherited: Sequence[int] = ()
+    ) -> None:
+        """Start it: `module`'s `main(arguments)`, which is one of ours, with these descriptors open."""
         self._seconds = seconds
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {module} import main; main(sys.argv[1:])"
         self._process = subprocess.Popen(
@@ -37,6 +41,7 @@ class Apart:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=inherited,
             cwd="/",
             env=ENVIRONMENT,
         )

@@ -14,6 +14,7 @@ reaches the checker as a PermissionError with its line; what only an attack call
 
 import contextlib
 import ctypes
+import importlib
 import os
 import platform
 import resource
@@ -23,6 +24,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 CHANNEL = 3
 """The descriptor on which a worker speaks; the only one that it has."""
@@ -35,6 +37,9 @@ ALLOWED = (
     *("clock_gettime", "clock_getres", "gettimeofday", "time"),
 )
 """Beside these: read and write on the channel, anonymous memory that is never executable."""
+
+PARSING = ("read", "readv", "pread64", "preadv", "lseek", "ftruncate", "fstat", "close")
+"""Beside `ALLOWED`, for what parses files that were opened before; nothing else is open, and nothing can be opened."""
 
 KILLED = (
     *("execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd"),
@@ -81,6 +86,36 @@ def seal(parent: int, memory_bytes: int, trusted: bool) -> list[str]:
         ("seccomp", filter_calls),
     ]
     held = {name: _try(name, step, trusted) for name, step in steps}
+    return [name for name, holds in held.items() if holds]
+
+
+def seal_parser(written: Iterable[int], memory_bytes: int, file_bytes: int) -> list[str]:
+    """Seal a process that parses a stranger's files for good; the names of the layers that hold.
+
+    Such a process has opened all that it is to read, and has loaded all that it needs. Descriptors that are open can be
+    read and these be written; nothing else can be opened, connected to or started.
+
+    Args:
+        written: descriptors that may be written.
+        memory_bytes: address space in all.
+        file_bytes: how large what is written may grow.
+
+    Raises:
+        Unsealed: it has threads, which no seal would hold, or there is no seccomp.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pyseccomp")  # while files can still be opened
+    threads = len(list(Path("/proc/self/task").iterdir())) if sys.platform == "linux" else 1
+    if threads > 1:
+        raise Unsealed(f"there are {threads} threads, and a seal holds only the one that makes it")
+    steps: list[tuple[str, Callable[[], bool]]] = [
+        ("namespaces", leave_namespaces),
+        ("user", become_nobody),
+        ("landlock", restrict_files),
+        ("limits", lambda: limit(memory_bytes, file_bytes)),
+        ("seccomp", lambda: filter_parsing(written)),
+    ]
+    held = {name: _try(name, step, trusted=False) for name, step in steps}
     return [name for name, holds in held.items() if holds]
 
 
@@ -144,12 +179,12 @@ def restrict_files() -> bool:
     return True
 
 
-def limit(memory_bytes: int) -> bool:
+def limit(memory_bytes: int, file_bytes: int = 0) -> bool:
     """The process's own limits, memory in all; no descriptor can be opened from here on."""
     for which, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
@@ -162,7 +197,26 @@ def limit(memory_bytes: int) -> bool:
 
 
 def filter_calls() -> bool:
-    """seccomp, deny by default. libseccomp kills what comes by another architecture's way (32 bit, x32)."""
+    """seccomp, deny by default, for a worker."""
+    seccomp, wanted = _denied()
+    for name in ("read", "write"):
+        wanted.add_rule(seccomp.ALLOW, name, seccomp.Arg(0, seccomp.EQ, CHANNEL))
+    return _load(wanted)
+
+
+def filter_parsing(written: Iterable[int]) -> bool:
+    """The same for what parses; see `seal_parser`."""
+    seccomp, wanted = _denied()
+    for name in PARSING:
+        wanted.add_rule(seccomp.ALLOW, name)
+    for descriptor in written:
+        wanted.add_rule(seccomp.ALLOW, "write", seccomp.Arg(0, seccomp.EQ, descriptor))
+    return _load(wanted)
+
+
+def _denied() -> tuple[Any, Any]:
+    """The library, and a filter that denies by default but for what all may. libseccomp kills what comes by another
+    architecture's way (32 bit, x32)."""
     if sys.platform != "linux":
         raise Unsealed(f"seccomp is Linux's, and this is {platform.system()}")
     import pyseccomp as seccomp
@@ -174,11 +228,13 @@ def filter_calls() -> bool:
     for name in ALLOWED:
         with contextlib.suppress(OSError, ValueError):
             wanted.add_rule(seccomp.ALLOW, name)
-    for name in ("read", "write"):
-        wanted.add_rule(seccomp.ALLOW, name, seccomp.Arg(0, seccomp.EQ, CHANNEL))
     no_exec = seccomp.Arg(2, seccomp.MASKED_EQ, PROT_EXEC, 0)
     wanted.add_rule(seccomp.ALLOW, "mprotect", no_exec)
     wanted.add_rule(seccomp.ALLOW, "mmap", no_exec, seccomp.Arg(3, seccomp.MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS))
+    return seccomp, wanted
+
+
+def _load(wanted: Any) -> bool:
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     wanted.load()
     self_test()
