@@ -4,6 +4,7 @@ import importlib
 import os
 import pkgutil
 import pty
+import select
 import shlex
 import shutil
 import signal
@@ -112,7 +113,86 @@ def test_bash_completes_commands_options_and_sessions(make_session: Callable[...
 def test_a_script_of_completion_says_how_to_keep_it(tmp_path: Path, shell: str) -> None:
     shown = vlmcar(tmp_path, "completion", shell).stdout
     assert f"_VLMCAR_COMPLETE={shell}_complete" in shown
-    assert f"# To keep it:     vlmcar completion {shell} > " in shown
+    assert "# To keep it:     mkdir -p ~/" in shown and f" && vlmcar completion {shell} > ~/" in shown
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who has nothing yet, and for whom `vlmcar` is this one."""
+    home = tmp_path / "home"
+    home.mkdir()
+    paths = f"{HERE}:{os.environ['PATH']}"
+    return {**os.environ, "HOME": str(home), "PATH": paths, "VLMCAR_SESSIONS": str(tmp_path), "TERM": "dumb"}
+
+
+def kept(shell: str, home: dict[str, str]) -> None:
+    """What the script says is done to keep it."""
+    shown = subprocess.run(["vlmcar", "completion", shell], env=home, capture_output=True, text=True, check=True).stdout
+    command = shown.partition("# To keep it:     ")[2].splitlines()[0]
+    subprocess.run(["sh", "-c", command], env=home, check=True)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish on this machine")
+def test_fish_completes_commands_options_and_sessions(
+    make_session: Callable[..., Session], home: dict[str, str]
+) -> None:
+    make_session("blue")
+    kept("fish", home)
+    lines = ("vlmcar swee", "vlmcar verify bl", "vlmcar train red --launc")
+    script = "; ".join(f'complete -C "{line}"' for line in lines)
+    done = subprocess.run(["fish", "-c", script], env=home, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["sweep", "sweep-status", "blue", "--launcher"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh on this machine")
+@pytest.mark.parametrize("way", ["kept", "in this shell only", "in a shell without compinit"])
+def test_zsh_completes_each_time_that_it_is_asked(
+    make_session: Callable[..., Session], home: dict[str, str], way: str
+) -> None:
+    make_session("blue")
+    (Path(home["HOME"]) / ".zshrc").write_text("")
+    compinit = "autoload -Uz compinit && compinit -i"
+    begun = compinit if way != "in a shell without compinit" else ":"
+    if way == "kept":
+        kept("zsh", home)
+        begin = f"fpath=(~/.zfunc $fpath); {compinit}"
+    else:
+        begin = f'{begun}; eval "$(vlmcar completion zsh)"'
+    with Zsh(home) as zsh:
+        zsh.type(begin + "; print rea''dy\r", "ready")
+        for _ in range(3):
+            zsh.type("vlmcar verify bl\t", "vlmcar verify blue")
+            zsh.type("\x15", "")
+        zsh.type("vlmcar lis\t", "")
+
+
+class Zsh:
+    """An interactive zsh at a terminal."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        ours, theirs = pty.openpty()
+        self._ours = ours
+        self._process = subprocess.Popen(
+            ["zsh", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+        )
+        os.close(theirs)
+
+    def __enter__(self) -> "Zsh":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def type(self, text: str, expected: str, seconds: float = 40.0) -> None:
+        """Type, and wait until this is shown."""
+        os.write(self._ours, text.encode())
+        shown, until = b"", time.monotonic() + seconds
+        while expected not in shown.decode(errors="replace"):
+            assert time.monotonic() < until, shown.decode(errors="replace")
+            if select.select([self._ours], [], [], 0.1)[0]:
+                shown += os.read(self._ours, 4096)
 
 
 def on_terminal(root: Path, *arguments: str) -> str:

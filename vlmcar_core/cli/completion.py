@@ -6,9 +6,14 @@ from click.shell_completion import get_completion_class
 from vlmcar_core.cli.contents import ENTRIES
 from vlmcar_core.errors import UnknownName
 
-INSTALL = {line.split()[1]: f"vlmcar {line}" for line in ENTRIES["completion"].examples}
-"""How to keep it, by shell: in the folder in which that shell looks for completions."""
+EXAMPLES = {line.split()[1]: line for line in ENTRIES["completion"].examples}
+"""By shell, where it looks for completions."""
 
+MORE = {
+    "bash": "with the package bash-completion; without it, in ~/.bashrc:  {now}",
+    "zsh": "in ~/.zshrc, before compinit is called:  fpath=(~/.zfunc $fpath)",
+    "fish": "",
+}
 NOW = {
     "bash": 'eval "$(vlmcar completion bash)"',
     "zsh": 'eval "$(vlmcar completion zsh)"',
@@ -16,9 +21,20 @@ NOW = {
 }
 """How to have it in this shell alone."""
 
+ZSH = (
+    ("[[ $zsh_eval_context[-1] == loadautofunc ]]", '[[ "${funcstack[1]}" == _vlmcar ]]'),
+    (
+        "    compdef _vlmcar_completion vlmcar",
+        "    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }\n"
+        "    compdef _vlmcar_completion vlmcar",
+    ),
+)
+"""What click's script for zsh has, and what is printed instead. Kept as a file, it is in the state `loadautofunc` only
+when it is loaded: asked a second time, it completed nothing. And a zsh that has no `compdef` yet did not know it."""
+
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(INSTALL)))
+@click.argument("shell", type=click.Choice(list(NOW)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script that makes SHELL complete commands, options and the names of sessions.
@@ -27,10 +43,20 @@ def completion(context: click.Context, shell: str) -> None:
     """
     found = get_completion_class(shell)
     if found is None:
-        raise UnknownName.among("shell", shell, INSTALL)
-    root = context.find_root()
-    click.echo(found(root.command, {}, "vlmcar", "_VLMCAR_COMPLETE").source())
-    click.echo(f"# To keep it:     {INSTALL[shell]}\n# This shell only: {NOW[shell]}")
+        raise UnknownName.among("shell", shell, NOW)
+    script = found(context.find_root().command, {}, "vlmcar", "_VLMCAR_COMPLETE").source()
+    for theirs, ours in ZSH if shell == "zsh" else ():
+        script = script.replace(theirs, ours)
+    click.echo(f"{script}\n{_kept(shell)}# This shell only: {NOW[shell]}")
+
+
+def _kept(shell: str) -> str:
+    """How to keep it, as comments."""
+    folder = EXAMPLES[shell].rpartition(" ")[2].rpartition("/")[0]
+    lines = [f"# To keep it:     mkdir -p {folder} && vlmcar {EXAMPLES[shell]}\n"]
+    if MORE[shell]:
+        lines.append(f"#                 {MORE[shell].format(now=NOW[shell])}\n")
+    return "".join(lines)
 
 
 COMMANDS = (completion,)

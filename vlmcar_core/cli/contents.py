@@ -354,7 +354,7 @@ STAGES = (
                 "Print what makes a shell complete commands and sessions",
                 (
                     "completion bash > ~/.local/share/bash-completion/completions/vlmcar",
-                    'completion zsh > "${fpath[1]}/_vlmcar"',
+                    "completion zsh > ~/.zfunc/_vlmcar",
                     "completion fish > ~/.config/fish/completions/vlmcar.fish",
                 ),
             ),
