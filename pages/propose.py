@@ -18,6 +18,7 @@ WAYS = {
     "openai": "A model",
     "clipboard": "Clipboard",
     "replay": "Recorded answers",
+    "hand": "By hand",
 }
 
 
@@ -130,6 +131,19 @@ def resume(session: Session, busy: bool) -> None:
         asking.start(session, "propose", ["--proposer", way, "--resume", str(shown.number)], server)
 
 
+def by_hand(session: Session, _busy: bool) -> None:
+    st.caption("You name the goal, and write its checker and the sub-tasks on the page Review.")
+    if session.proposals().items:
+        st.info("There is a proposal already: change it, or add sub-tasks to it.")
+        widgets.next_page("review", "Review")
+        return
+    goal = st.text_input("Goal", max_chars=200, key="goal-by-hand", placeholder="the agent is at the green square")
+    name = widgets.author()
+    if st.button("Begin", type="primary", icon=":material/edit:", disabled=not goal.strip(), key="begin-by-hand"):
+        pipeline.begin_by_hand(session, goal, name)
+        st.switch_page(widgets.PAGES / "review.py", query_params={"session": session.name})
+
+
 session = current.session()
 st.title("Propose")
 left, right = st.columns(2)
@@ -155,7 +169,7 @@ way = way or "builtin"
 if asked != way:
     st.query_params["by"] = way
 try:
-    shown = {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded}.get(way)
+    shown = {"builtin": builtin, "openai": model, "clipboard": clipboard, "replay": recorded, "hand": by_hand}.get(way)
     shown(session, busy) if shown else model(session, busy, way)
 except (BadInput, UnknownName, DamagedFile) as error:
     widgets.failed(error)

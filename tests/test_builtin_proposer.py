@@ -7,9 +7,9 @@ from scripts.proposer_truth import FACTS, episodes, judge, proposal_for
 from tests.test_proposers_contract import discs
 from vlmcar_core import rollouts
 from vlmcar_core.errors import NothingToPropose
-from vlmcar_core.proposers import _cells, builtin
+from vlmcar_core.proposers import _cells, _sprites, builtin
 from vlmcar_core.sandbox import CheckerProcess
-from vlmcar_core.types import BUILT_IN, Proposal, Task
+from vlmcar_core.types import BUILT_IN, Frame, Proposal, Task
 
 
 def propose(env: str, seed: int = 0, **settings: object) -> Proposal:
@@ -143,3 +143,65 @@ def test_where_too_much_changed_the_doubt_is_written_down() -> None:
 def test_a_difference_that_cannot_be_named_says_so() -> None:
     with pytest.raises(NothingToPropose, match="nothing that can be named"):
         builtin.propose(np.full((64, 64, 3), 90, np.uint8), np.full((64, 64, 3), 130, np.uint8), lambda *_: None)
+
+
+# Drawn figures
+
+
+def figures(mover: tuple[int, int], flag: tuple[int, int] | None = (5, 5), looks: int = 0) -> Frame:
+    """A board of 6 × 6 fields of 20 pixels with lines of two blues, a figure and a flag: row and column of each."""
+    frame = np.full((120, 120, 3), (198, 221, 240), np.uint8)
+    frame[::20], frame[:, ::20] = (170, 200, 230), (170, 200, 230)
+    frame[3:9, 3:7] = (56, 58, 70)  # a letter, in the colour of the figure's outlines
+    if flag is not None:
+        y, x = flag[0] * 20, flag[1] * 20
+        frame[y + 4 : y + 17, x + 6 : x + 8] = (56, 58, 70)
+        frame[y + 4 : y + 10, x + 8 : x + 14] = (202, 102, 92)
+    y, x = mover[0] * 20, mover[1] * 20
+    frame[y + 5 : y + 17, x + 5 : x + 16] = (56, 58, 70)
+    frame[y + 6 : y + 14, x + 6 + looks : x + 13 + looks] = (208, 210, 216)
+    return frame
+
+
+def test_a_figure_that_came_to_where_another_was_is_found_on_every_board() -> None:
+    proposal = builtin.propose(figures((1, 2)), figures((5, 5), looks=2), lambda *_: None)
+    assert [step.title for step in proposal.subtasks] == ["Bring the white figure to where the red one was"]
+    initial = figures((4, 0), flag=(2, 3))
+    places = [(4, 0), (2, 2), (1, 3), (2, 3), (3, 3), (5, 5)]
+    frames = [figures(place, flag=(2, 3), looks=looks) for place in places for looks in (0, 2)]
+    assert fires(proposal, initial, frames) == [place == (2, 3) for place in places for _ in (0, 2)]
+
+
+def test_a_flag_that_is_gone_with_nobody_there_is_not_reached() -> None:
+    proposal = builtin.propose(figures((1, 2)), figures((5, 5)), lambda *_: None)
+    assert fires(proposal, figures((1, 2)), [figures((1, 2), flag=None), figures((4, 5), flag=None)]) == [False, False]
+
+
+@pytest.mark.parametrize("flag", [None, (1, 2)])
+def test_a_figure_that_only_went_elsewhere_tells_nothing_of_where(flag: tuple[int, int] | None) -> None:
+    assert _sprites.steps(figures((4, 4), flag=flag), figures((5, 5), flag=flag)) == []
+
+
+def fires(proposal: Proposal, initial: Frame, frames: list[Frame]) -> list[bool]:
+    checker = proposal.subtasks[0].checker
+    with CheckerProcess([checker]) as process:
+        outcomes = process.run(checker.key, initial, np.stack(frames))
+    assert [outcome.kind for outcome in outcomes] == ["ok"] * len(frames), outcomes
+    return [outcome.done for outcome in outcomes]
+
+
+def test_nothing_found_says_what_is_looked_for_and_what_to_do() -> None:
+    lines = np.full((120, 200, 3), 240, np.uint8)
+    thicker = lines.copy()
+    thicker[40:60, 20:180:6] = 120
+    with pytest.raises(NothingToPropose) as told:
+        builtin.propose(lines, thicker, lambda *_: None)
+    for words in (
+        "differ in ",
+        "plain shapes on equal cells",
+        "one strong colour",
+        "goal frame",
+        "By hand",
+        "clipboard",
+    ):
+        assert words in str(told.value)

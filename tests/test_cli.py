@@ -81,6 +81,10 @@ def test_edits_make_proposals_that_can_be_compared_and_restored(tmp_path: Path) 
     session = Session.open(root, "red")
     from tests.conftest import ALWAYS, proposal
 
+    begun = vlmcar(root, "edit", "begin", "red", "The picture is red", "--code", str(code), "--author", "Ada")
+    assert begun.returncode == 0 and session.proposal(0).goal.title == "The picture is red"
+    assert vlmcar(root, "edit", "begin", "red", "again").returncode == 1
+    (session.folder / "proposals").rename(tmp_path / "begun")
     session.add_proposal(proposal(("first", ALWAYS)))
     for edit in (
         ("edit", "add", "red", "See some red", "--code", str(code), "--author", "Ada", "--reason", "it was missing"),

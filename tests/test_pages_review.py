@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.studio_sessions import framed, opened, recorded, said
 from vlmcar_core import pipeline
+from vlmcar_core.errors import BadInput
 from vlmcar_core.sandbox import diagnose
 from vlmcar_core.types import Checker
 
@@ -184,3 +185,18 @@ def test_a_program_can_be_the_first_proposal(root: Path) -> None:
     assert not app.exception
     assert session.proposal().goal.title == "Unlock"
     assert session.proposal().goal.checker.in_order
+
+
+def test_where_nothing_is_proposed_one_begins_by_hand(root: Path) -> None:
+    session = framed(root)
+    app = opened("propose", "red", by="hand")
+    assert app.button(key="begin-by-hand").disabled
+    app.text_input(key="goal-by-hand").set_value("The picture is red").run()
+    app.button(key="begin-by-hand").click().run()
+    begun = session.proposal()
+    assert not app.exception and begun.goal.title == "The picture is red" and begun.subtasks == ()
+    assert not [found for found in diagnose(begun.goal.checker.source) if found.severity == "error"]
+    app = opened("propose", "red", by="hand")
+    assert "There is a proposal already" in said(app)
+    with pytest.raises(BadInput, match="there is proposal 0 already"):
+        pipeline.begin_by_hand(session, "again", "Ada")

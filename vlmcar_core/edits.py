@@ -4,7 +4,34 @@ import dataclasses
 
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.store import Session
-from vlmcar_core.types import Proposal, SubTask
+from vlmcar_core.types import GOAL, Checker, Proposal, SubTask
+
+BY_HAND = '''"""The goal, seen from the episode's first frame and the frame now."""
+
+import numpy as np
+
+
+def check(initial, current):
+    """RGB uint8 (H, W, 3) both; True, or a progress of 1, where the goal is reached."""
+    return False  # not written yet
+'''
+
+
+def begin_by_hand(session: Session, goal: str, author: str, source: str = BY_HAND) -> Proposal:
+    """A first proposal that nobody proposed: the goal and its checker, without sub-tasks yet.
+
+    Args:
+        session: one without a proposal.
+        goal: the goal sentence.
+        author: who writes it.
+        source: of the goal's checker; one that never fires, to be written, if not given.
+
+    Raises:
+        BadInput: there is a proposal already, or no goal or author is given.
+    """
+    if items := session.proposals().items:
+        raise BadInput(f"there is proposal {items[-1].number} already; change that, or add sub-tasks to it")
+    return save_edit(session, Proposal(SubTask(goal.strip(), Checker(GOAL, source)), (), author=""), author, "by hand")
 
 
 def save_edit(

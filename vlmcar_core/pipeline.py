@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlmcar_core import jobs, plugins, recordings, runs
-from vlmcar_core.edits import added_step, moved_step, restore, save_edit, with_step, without_step
+from vlmcar_core.edits import (
+    BY_HAND,
+    added_step,
+    begin_by_hand,
+    moved_step,
+    restore,
+    save_edit,
+    with_step,
+    without_step,
+)
 from vlmcar_core.errors import BadInput, DamagedFile, NoExpert
 from vlmcar_core.jobs import Job
 from vlmcar_core.payments import Payment
@@ -78,6 +87,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUNDLE_MEBIBYTES",
+    "BY_HAND",
     "DEFAULT_SEEDS",
     "DRIVER_CHARS_MAX",
     "EXPERT_TRIES",
@@ -86,6 +96,7 @@ __all__ = [
     "REPLAY_MEBIBYTES_MAX",
     "Recorded",
     "added_step",
+    "begin_by_hand",
     "check_same_size",
     "create_empty",
     "create_from_env",

@@ -142,6 +142,7 @@ STAGES = (
                 "edit",
                 "Change the newest proposal; each change is a new one",
                 (
+                    'edit begin demo "The agent is at the green square"',
                     'edit set demo open-door --title "Open the yellow door" --code door.py',
                     'edit add demo "Leave the room" --code leave.py --position 3',
                     "edit move demo open-door 1",

@@ -45,6 +45,17 @@ def set_step(session: Session, key: str, title: str | None, code: Path | None, a
 
 @edit.command()
 @session_argument
+@click.argument("goal")
+@click.option("--code", type=CODE, help="File with the source of the goal's checker; one to be written if not given.")
+@author_option
+def begin(session: Session, goal: str, code: Path | None, author: str) -> None:
+    """Begin by hand, where nothing is proposed: with the GOAL, in a sentence. Then `vlmcar edit add` for sub-tasks."""
+    source = read_source(code) if code else pipeline.BY_HAND
+    show_proposal(pipeline.begin_by_hand(session, goal, author, source))
+
+
+@edit.command()
+@session_argument
 @click.argument("title")
 @click.option("--code", type=CODE, required=True, help="File with the source of its checker.")
 @click.option("--position", type=int, help="Where, from 1; last if not given.")

@@ -47,6 +47,11 @@ def steps(initial: Frame, goal: Frame, tile: int) -> tuple[list[Step], list[str]
     return found, events.doubts
 
 
+def has_actor(initial: Frame, goal: Frame, tile: int) -> bool:
+    """Whether an arrowhead left its place, as grid worlds draw who acts."""
+    return _events(initial, goal, _cells.read(initial, tile), _cells.read(goal, tile), tile).actor is not None
+
+
 def _same(one: Cell, other: Cell) -> bool:
     if one.flat != other.flat:
         return False
