@@ -139,7 +139,7 @@ def by_hand(session: Session, _busy: bool) -> None:
         return
     goal = st.text_input("Goal", max_chars=200, key="goal-by-hand", placeholder="the agent is at the green square")
     name = widgets.author()
-    if st.button("Begin", type="primary", icon=":material/edit:", disabled=not goal.strip(), key="begin-by-hand"):
+    if st.button("Begin", type="primary", icon=":material/edit:", key="begin-by-hand"):
         pipeline.begin_by_hand(session, goal, name)
         st.switch_page(widgets.PAGES / "review.py", query_params={"session": session.name})
 

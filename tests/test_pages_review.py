@@ -190,7 +190,8 @@ def test_a_program_can_be_the_first_proposal(root: Path) -> None:
 def test_where_nothing_is_proposed_one_begins_by_hand(root: Path) -> None:
     session = framed(root)
     app = opened("propose", "red", by="hand")
-    assert app.button(key="begin-by-hand").disabled
+    app.button(key="begin-by-hand").click().run()
+    assert "has no title" in said(app) and not session.proposals().items
     app.text_input(key="goal-by-hand").set_value("The picture is red").run()
     app.button(key="begin-by-hand").click().run()
     begun = session.proposal()
