@@ -15,8 +15,8 @@ import pytest
 
 from tests.conftest import picture
 from tests.test_drive_host import Host
-from vlmcar_core import drafts, files, packing, pipeline
-from vlmcar_core.drafts import Keeper
+from vlmcar_core import drafting, drafts, files, packing, pipeline
+from vlmcar_core.drafting import Keeper
 from vlmcar_core.driving import Driver
 from vlmcar_core.envs import Pressed
 from vlmcar_core.errors import BadInput, DamagedFile
@@ -256,18 +256,18 @@ def test_too_large_an_episode_is_driven_on_and_said_once_not_to_be_kept(
         for number in range(12):
             driver.press(Pressed(("turn left" if number % 2 else "turn right",)))
             said.append(keeper.keep(driver))
-        assert [words for words in said if words] == [drafts.TOO_LARGE] and driver.episode.steps == 12
+        assert [words for words in said if words] == [drafting.TOO_LARGE] and driver.episode.steps == 12
     path = left(session)
     assert path.stat().st_size <= 6_000 and 0 < len(drafts.read(path).steps) < 12
 
 
 def test_so_many_are_kept_and_none_is_packed(session: Session, tmp_path: Path) -> None:
-    for _ in range(drafts.KEPT + 2):
+    for _ in range(drafting.KEPT + 2):
         with closing(Driver(session.task)) as driver, closing(Keeper(session)) as keeper:
             driver.press(Pressed(("forward",)))
             keeper.keep(driver)
     names = drafts.left_behind(session)
-    assert len(names) == drafts.KEPT and names[0] == f"{drafts.KEPT + 1:03d}"
+    assert len(names) == drafting.KEPT and names[0] == f"{drafting.KEPT + 1:03d}"
     assert not (packing.unpack(tmp_path / "other", packing.pack(session)).folder / "driving").exists()
 
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from io import RawIOBase
 from typing import Any, BinaryIO, Literal
 
-from vlmcar_core import drafts, files, pipeline, strict
+from vlmcar_core import drafting, drafts, files, pipeline, strict
 from vlmcar_core.driving import Driver
 from vlmcar_core.envs import Pressed
 from vlmcar_core.errors import VlmcarError
@@ -131,7 +131,7 @@ class Bench:
     def __init__(self, session: Session, driver: Driver) -> None:
         self._session, self._driver = session, driver
         self._shown: tuple[Frame, bytes] | None = None
-        self._keeper = drafts.Keeper(session, self._png)
+        self._keeper = drafting.Keeper(session, self._png)
 
     def close(self) -> None:
         """What was not saved stays as a draft."""
