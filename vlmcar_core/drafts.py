@@ -9,8 +9,8 @@ there. Whoever drives holds a lock on the file, which the system takes away with
 that nobody holds is one that was left behind. It is driven on from by pressing the same again, which has to lead to the
 same frames; where it does not, the frames that were seen can still be saved.
 
-`drafting.Keeper` writes; here drafts are found, locked, read, and driven on from. Frames that were seen before are named
-by their number. A file holds no more than `LIMIT_BYTES`; what comes after is driven, but not kept here.
+`drafting.Keeper` writes; here drafts are found, locked, read, and driven on from. Frames that were seen before are
+named by their number. A file holds no more than `LIMIT_BYTES`; what comes after is driven, but not kept here.
 """
 
 import base64
