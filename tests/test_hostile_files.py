@@ -135,6 +135,7 @@ ELSEWHERE = {
     "prompts/__init__.py": "comes with the package",
     "replaying.py": "a log that the person names",
     "launchers/_relay.py": "what a worker prints",
+    "known.py": "a table of numbers of this machine, in a folder that nobody else may write",
     "boards.py": "makes new files in a folder that came through the door",
     "packing.py": "writes zip files, and unpacks into a folder that it makes",
     "export/__init__.py": "writes zip files",
