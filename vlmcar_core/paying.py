@@ -66,6 +66,8 @@ class CheckerPay:
         """What a step is paid in which nothing happens, (N,)."""
         self._idle_parts = np.zeros((count, len(checkers)))
         """The same for each sub-task, (N, K)."""
+        self._idle_of: dict[int, tuple[float, list[float]]] = {}
+        """Both of them, by how many sub-tasks are done."""
         self._looks = np.zeros(count, np.bool_)
         """The next frame matters, (N,)."""
         self._last = np.zeros((count, 2), np.uint64)
@@ -174,8 +176,10 @@ class CheckerPay:
         if self._by_turn and account.looks:
             self._first[number] = self._first_of(number, account.completed)
         if not self._always:
-            idle = account.step(None).components
-            self._idle[number], self._idle_parts[number] = sum(idle.values()), self._parts(idle)
+            if account.completed not in self._idle_of:  # what a step without a look pays follows from that alone
+                idle = account.step(None).components
+                self._idle_of[account.completed] = sum(idle.values()), self._parts(idle)
+            self._idle[number], self._idle_parts[number] = self._idle_of[account.completed]
 
 
 def _is_not_done(said: Outcome) -> bool:
