@@ -265,7 +265,7 @@ def report(options: argparse.Namespace) -> Iterator[str]:
         "Stock: MiniGrid and Stable-Baselines3 as they are installed, on the environment's own reward. Sparse: the",
         "same reward as this program trains on it. Dense: the built-in proposer's checkers beside it, sealed, at the",
         "default tile size. Asked: the same, but that nothing is paid for the answers, so it is the very training that",
-        "sparse is; an agent that is paid solves its episodes sooner, and so begins more of them, which costs, too. CPU",
+        "sparse is; an agent that is paid solves its episodes sooner and so begins more of them, which costs, too. CPU",
         "time counts the checkers' processes. Ratios are taken within a round; in brackets are the least and the most.",
         "",
         "A first run of some checkers knows nothing of any frame; a second one knows what the first asked (known.py),",
