@@ -60,15 +60,22 @@ def _told(process: "subprocess.Popen[str]", file: Path) -> Told:
     return Told({result["name"]: result for result in json.loads(file.read_text())["results"]})
 
 
-@pytest.fixture(scope="module", params=list(USERS))
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
-    """What one user's runs told, gate on and off; the two at once, for they mostly wait."""
-    if request.param == "nobody" and os.geteuid() != 0:
-        pytest.skip("only root can try the attacks as somebody else, too")
+@pytest.fixture(scope="module")
+def every_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Told]]:
+    """What all users' runs told, gate on and off; all at once, for they mostly wait."""
     folder = tmp_path_factory.mktemp("told")
-    files = {gate: folder / f"{gate}.json" for gate in GATES}
-    started = {gate: _started(USERS[request.param], ["--gate", gate], files[gate]) for gate in GATES}
-    return {gate: _told(started[gate], files[gate]) for gate in GATES}
+    users = [user for user in USERS if user != "nobody" or os.geteuid() == 0]
+    files = {(user, gate): folder / f"{user}-{gate}.json" for user in users for gate in GATES}
+    started = {(user, gate): _started(USERS[user], ["--gate", gate], file) for (user, gate), file in files.items()}
+    return {user: {gate: _told(started[user, gate], files[user, gate]) for gate in GATES} for user in users}
+
+
+@pytest.fixture(scope="module", params=list(USERS))
+def runs(request: pytest.FixtureRequest, every_run: dict[str, dict[str, Told]]) -> dict[str, Told]:
+    """What one user's runs told, gate on and off."""
+    if request.param not in every_run:
+        pytest.skip("only root can try the attacks as somebody else, too")
+    return every_run[request.param]
 
 
 @pytest.fixture(scope="module")
