@@ -139,14 +139,10 @@ class Judge:
         return found
 
     def _taken(self, question: Question) -> bytes:
-        """What no run of this machine may have asked before."""
+        """The same, from what other runs asked, or from the process."""
         digest = question.checker.digest
-        if self._known is None:
-            kept = None
-        else:
-            kept_as = hashlib.blake2b(digest.encode() + question.initial_digest, digest_size=16).digest()
-            kept = self._known.first(kept_as)
-        if kept is not None:
+        kept_as = hashlib.blake2b(digest.encode() + question.initial_digest, digest_size=16).digest()
+        if self._known is not None and (kept := self._known.first(kept_as)) is not None:
             return kept
         said = self._process.first(question.checker.key, _drawn(question.initial))
         if said is False:
