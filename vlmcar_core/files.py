@@ -70,6 +70,12 @@ def folder(root: Path, *names: str) -> Path:
     return path
 
 
+def only_ours(folder: Path) -> bool:
+    """Whether a folder is this person's, and nobody else may write in it. Raises `OSError` where it cannot be told."""
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def listed(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
     """What a folder holds under names that fit a pattern, sorted; nothing where there is no such folder.
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vlmcar_core import files
 from vlmcar_core.errors import BadInput
 from vlmcar_core.types import Checker, Task
 
@@ -100,8 +101,7 @@ def _folder() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(chosen) / "known" if chosen else caches / "vlmcar-studio" / "known"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not files.only_ours(folder):
         raise BadInput(
             f"others may write in the folder {str(folder)!r}, and what stands there changes what training pays: take "
             f"that right away, or set {FOLDER_VARIABLE} to another folder"

@@ -16,7 +16,6 @@ import fcntl
 import os
 import platform
 import re
-import stat
 import sys
 import time
 import uuid
@@ -104,12 +103,12 @@ def root() -> Path:
     folder = Path(chosen) if chosen else state / "vlmcar-studio" / f"queue-{platform.node() or 'here'}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
+        ours = files.only_ours(folder)
     except OSError as error:
         raise BadInput(
             f"the queue's folder {str(folder)!r} cannot be used ({error.strerror}); set {FOLDER_VARIABLE}"
         ) from error
-    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not ours:
         raise BadInput(
             f"others may write in the queue's folder {str(folder)!r}, and what stands there is run: take that right "
             f"away, or set {FOLDER_VARIABLE} to another folder"
