@@ -20,20 +20,51 @@ def test_what_is_there_is_seen_at_the_first_look() -> None:
     assert len(looks) == 1
 
 
-def test_what_is_not_there_is_not_looked_for_each_time() -> None:
-    lookout, looks = wire.Lookout(), list[int]()
+class Looks:
+    """Looks for what is there or is not, and counts."""
 
-    def come() -> bool:
-        looks.append(1)
-        return False
+    def __init__(self) -> None:
+        self.lookout, self.there, self.looks = wire.Lookout(), False, 0
 
-    assert not lookout.seen(come)
-    assert looks
-    looks.clear()
-    assert not any(lookout.seen(come) for _ in range(wire.RESTS))
-    assert not looks, "it rests"
-    assert not lookout.seen(come)
-    assert looks, "it looks again"
+    def come(self) -> bool:
+        self.looks += 1
+        return self.there
+
+    def looked(self) -> bool:
+        """Whether it looks this time, rather than rest."""
+        before = self.looks
+        self.lookout.seen(self.come)
+        return self.looks > before
+
+    def rests(self) -> int:
+        """How often it rests before it looks again."""
+        rests = 0
+        while not self.looked():
+            rests += 1
+        return rests
+
+
+def test_what_is_not_there_is_looked_for_ever_less_often() -> None:
+    looks = Looks()
+    assert looks.looked()
+    rests = [looks.rests() for _ in range(12)]
+    assert rests[:4] == [1, 2, 4, 8]
+    assert max(rests) == rests[-1] == wire.RESTS
+
+
+def test_what_is_there_again_is_soon_looked_for_each_time() -> None:
+    """A moment without its core does not cost an end its patience for long."""
+    looks = Looks()
+    for _ in range(12):
+        looks.rests()
+    looks.there = True
+    looks.rests()
+    assert looks.looked() and looks.looked()
+    for _ in range(12):
+        assert looks.looked()
+    looks.there = False
+    assert looks.looked()
+    assert looks.rests() == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (601, 601), (777, 999)])

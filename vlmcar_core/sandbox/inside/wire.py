@@ -51,10 +51,10 @@ STREAMS = 1024
 
 BELL_BYTES = 8
 
-LOOK_SECONDS = 60e-6
-"""To look out for so long costs about as much as to be woken."""
-RESTS = 100
-"""After having looked in vain, an end sleeps at once so many times."""
+LOOK_SECONDS = 100e-6
+"""To look out for so long costs about twice as much as to be woken."""
+RESTS = 128
+"""After having looked in vain again and again, an end sleeps at once so many times, at most."""
 
 BATCH = 64
 """Frames in one message, at most; larger ones are slower."""
@@ -84,10 +84,16 @@ END_MESSAGE = message(END)
 
 
 class Lookout:
-    """Looks again and again for what mostly comes at once, as long as that mostly is so."""
+    """Looks again and again for what mostly comes at once, as long as that mostly is so.
+
+    After a look in vain it rests once, after the next in vain twice, then four times; and half as often after each that
+    was not: so neither a core that something else took for a moment nor one that both ends share costs many messages.
+    """
 
     def __init__(self) -> None:
         self._rests = 0
+        self._patience = 1
+        """So often it rests after the next look in vain."""
 
     def seen(self, come: Callable[[], bool]) -> bool:
         """Whether it came while one looked.
@@ -99,11 +105,14 @@ class Lookout:
             self._rests -= 1
             return False
         until = time.perf_counter() + LOOK_SECONDS
-        while time.perf_counter() < until:
-            if come():
-                return True
-        self._rests = RESTS
-        return False
+        while not (found := come()) and time.perf_counter() < until:
+            pass
+        found = found or come()  # its own core may have been taken meanwhile
+        if found:
+            self._patience = max(1, self._patience // 2)
+        else:
+            self._rests, self._patience = self._patience, min(RESTS, self._patience * 2)
+        return found
 
 
 def write_all(file: int, data: bytes) -> None:
