@@ -1,6 +1,8 @@
 """What all trainers share: the copies, the model, what is told after each stretch, a policy saved however it ends."""
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
+from torch.distributions import Distribution
 
 from vlmcar_core import policies
 from vlmcar_core.errors import BadInput
@@ -77,10 +80,23 @@ def _run(model: BaseAlgorithm, trainer: str, training: Training) -> None:
     left = training.steps - model.num_timesteps
     try:
         if left > 0:
-            model.learn(left, watcher, log_interval=None, reset_num_timesteps=training.resume is None)  # type: ignore[arg-type]
+            with _unvalidated(model.action_space):
+                model.learn(left, watcher, log_interval=None, reset_num_timesteps=training.resume is None)  # type: ignore[arg-type]
             watcher.tell()
     finally:
         _save(model, training.save_to)
+
+
+@contextlib.contextmanager
+def _unvalidated(actions: spaces.Space[Any]) -> Iterator[None]:
+    """Let PyTorch not look through each distribution over discrete actions for what is no number: to draw from such a
+    one is an error anyway, which it is not of continuous ones."""
+    if isinstance(actions, spaces.Discrete):
+        Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(__debug__)
 
 
 def _save(model: BaseAlgorithm, path: Path) -> None:

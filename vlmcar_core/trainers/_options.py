@@ -9,6 +9,7 @@ from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import NatureCNN
 from stable_baselines3.common.vec_env import VecEnv
@@ -17,6 +18,11 @@ from vlmcar_core.trainers._networks import ACTIVATIONS, BeforeMask
 
 FEATURES = 256
 """Of a picture; half of what the original has for Atari, which is larger."""
+
+ADAM: dict[str, Any] = {"fused": True}
+"""One call for all parameters, which costs a small network a fifth of what the others do. A2C's RMSProp has its own."""
+ON_POLICY: dict[str, Any] = {"eps": 1e-5}
+"""As Stable-Baselines3 has it where nothing is said."""
 
 POLICY = ("n_critics", "lstm_hidden_size", "n_lstm_layers")
 SCHEDULED = ("learning_rate", "clip_range")
@@ -36,6 +42,7 @@ def options(algorithm: type[BaseAlgorithm], chosen: Mapping[str, Any], envs: Vec
     network = {name: found.pop(name) for name in POLICY if name in found}
     network["net_arch"] = [found.pop("net_width")] * found.pop("net_depth")
     network["activation_fn"] = ACTIVATIONS[found.pop("activation")]
+    network["optimizer_kwargs"] = ADAM | (ON_POLICY if issubclass(algorithm, OnPolicyAlgorithm) else {})
     network |= _extractor(algorithm, envs)
     for name in SCHEDULED:
         if found.pop(f"{name}_schedule", "constant") == "linear":

@@ -1,8 +1,7 @@
 """PPO (Schulman et al. 2017), Stable-Baselines3's."""
 
-from stable_baselines3 import PPO
-
 from vlmcar_core.trainers import _defaults, _learning
+from vlmcar_core.trainers._narrow import NarrowPPO
 from vlmcar_core.training import Training
 
 TITLE = _defaults.TITLES["ppo"]
@@ -11,7 +10,7 @@ DEFAULTS = _defaults.PPO
 
 def learn(training: Training) -> None:
     """Train for so many environment steps in all; see `_learning.learn`."""
-    _learning.learn("ppo", PPO, training)
+    _learning.learn("ppo", NarrowPPO, training)
 
 
 load = _learning.load
