@@ -1,6 +1,7 @@
 """What all trainers share: the copies, the model, what is told after each stretch, a policy saved however it ends."""
 
 import contextlib
+import gc
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,7 +81,7 @@ def _run(model: BaseAlgorithm, trainer: str, training: Training) -> None:
     left = training.steps - model.num_timesteps
     try:
         if left > 0:
-            with _unvalidated(model.action_space):
+            with _unvalidated(model.action_space), _frozen():
                 model.learn(left, watcher, log_interval=None, reset_num_timesteps=training.resume is None)  # type: ignore[arg-type]
             watcher.tell()
     finally:
@@ -102,6 +103,18 @@ def _unvalidated(actions: spaces.Space[Any]) -> Iterator[None]:
 def _save(model: BaseAlgorithm, path: Path) -> None:
     """Whole or not at all."""
     policies.save(_networks.policy_of(model), path)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """Let the garbage collector leave alone what was there before: libraries, hundreds of thousands of objects, which
+    it would look through again and again."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Watcher(BaseCallback):
