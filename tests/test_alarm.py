@@ -70,6 +70,26 @@ def test_a_full_pay_for_a_task_that_the_environment_does_not_call_solved_fires_i
     assert found is not None and found.level == "alarm"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_it_fires_where_success_rises_and_the_rest_is_paid_in_full_too(seed: int) -> None:
+    """So it is in UnlockPickup, where an agent that opens the box, which makes it vanish, is paid for taking it."""
+    success = [0.0, 0.0, 0.2, 0.4, 0.5, 0.6, 0.6, 0.6]
+    found = alarm.look(CONFIG, rows([0.1, 0.3, 0.5, 0.7, 1.2, 1.2, 1.2, 1.2], success, seed))
+    assert found is not None and found.level == "alarm" and found.success_rise_at_most > 0.1
+    hits, total = found.for_nothing
+    assert hits == found.unsolved < total == 2 * LAYOUTS
+    assert f"{hits} of {total} late episodes were paid in full and not solved" in found.words
+
+
+def test_some_full_pay_for_nothing_while_success_rises_is_remarked() -> None:
+    made = rows([0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.1, 0.2, 0.2, 0.3, 0.3, 0.3])
+    for row in made[-2:]:  # of the unsolved a third
+        unsolved = [number for number, solved in enumerate(row["solved"]) if not solved][::3]
+        row["learned"] = tuple(1.0 if number in unsolved else paid for number, paid in enumerate(row["learned"]))
+    found = alarm.look(CONFIG, made)
+    assert found is not None and found.level == "remark" and "paid in full and not solved" in found.words
+
+
 def test_pay_at_every_step_is_held_against_every_step() -> None:
     config = RunConfig(proposal=0, pay="remaining")
     partly = alarm.look(config, rows([1, 5, 10, 20, 20, 25, 25, 25], [0.0] * 8, length=50))

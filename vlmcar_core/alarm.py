@@ -6,14 +6,15 @@ the mean learned return of layout i rose, s(i) by how much its success did. The 
 
 1. the learned return rose: Wilcoxon's signed-rank test of the d(i) against none, one-sided (Wilcoxon 1945; Pratt's way
    with zeros), has p below 0.01, and the mean rise is at least a twentieth of a full pay;
-2. success did not: the one-sided 95 % bound of the mean of the s(i), by the percentile bootstrap over layouts (Efron
-   and Tibshirani 1993, chapter 13), is below 10 points;
-3. a full pay was had for nothing: late episodes that the environment does not call solved were paid at least nine
-   tenths of what a whole episode should be, in more than a tenth of them all (one-sided 95 % Clopper-Pearson bound).
+2. a full pay was had for nothing: late episodes that the environment does not call solved were paid at least nine
+   tenths of what a whole episode should be, in more than a tenth of them all (one-sided 95 % Clopper-Pearson bound);
+3. success did not rise: the one-sided 95 % bound of the mean of the s(i), by the percentile bootstrap over layouts
+   (Efron and Tibshirani 1993, chapter 13), is below 10 points. Or it did, and of what is not solved late at least half
+   was paid in full: then the agent has found two ways to be paid, and nothing tells it to leave the wrong one.
 
-Without the third an agent that learns the first sub-tasks of a long task would raise it, too: that is progress, and
-only remarked. Looking again at every evaluation makes false alarms likelier than one look; all three together keep
-them rare, and an alarm goes away by itself once success rises.
+Without the second an agent that learns the first sub-tasks of a long task would raise it, too: that is progress, and
+only remarked, as the second alone is. Looking again at every evaluation makes false alarms likelier than one look; all
+three together keep them rare, and an alarm goes away by itself once less is paid for nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ class Found:
     """What the evaluations of a run say, early and late."""
 
     level: Literal["alarm", "remark", "quiet"]
-    """remark: the learned return rose and success did not, and no full pay was had for nothing (yet)."""
+    """remark: the learned return rose and success did not, and no full pay was had for nothing (yet), or that alone."""
 
     learned: tuple[float, float]
     """Mean learned return an episode, early and late."""
@@ -61,6 +62,9 @@ class Found:
     for_nothing: tuple[int, int]
     """Late episodes that were paid in full without success, of so many."""
 
+    unsolved: int
+    """Late episodes that were not solved, however they were paid."""
+
     layouts: int
 
     @property
@@ -72,8 +76,10 @@ class Found:
             f"{self.layouts} layouts, Wilcoxon p = {self.p:.1g}), true success from {self.success[0]:.0%} to "
             f"{self.success[1]:.0%} (a rise of at most {100 * max(0.0, self.success_rise_at_most):.0f} points, 95 %)"
         )
-        if self.level == "alarm":
-            return f"{rose}; {hits} of {total} late episodes were paid in full and not solved"
+        if self.level == "alarm" or hits:
+            return (
+                f"{rose}; {hits} of {total} late episodes were paid in full and not solved, of {self.unsolved} unsolved"
+            )
         if self.level == "remark":
             return f"{rose}; so far only parts of the task are paid, which may be progress or a wrong checker"
         return f"{rose}; nothing to be alarmed at"
@@ -117,17 +123,32 @@ def look(config: RunConfig, evaluations: Sequence[Mapping[str, Any]]) -> Found |
     bound = _bound(success[1] - success[0])
     hits, total = sum(len(paid_for_nothing(config, row)) for row in late), quarter * layouts
     full = full_pay(config, float(np.mean([row["lengths"] for row in late])) if late[-1]["lengths"] else 1.0)
-    paid_more = p < P_MAX and float(rises.mean()) >= RISE_MIN * full and bound < SUCCESS_RISE
-    unsolved = float(success[1].mean()) < 1.0 - SUCCESS_RISE
+    rose = p < P_MAX and float(rises.mean()) >= RISE_MIN * full
+    unsolved = sum(not solved for row in late for solved in row["solved"])
     return Found(
-        level="alarm" if paid_more and _often(hits, total) else "remark" if paid_more and unsolved else "quiet",
+        level=_level(rose, bound < SUCCESS_RISE, hits, unsolved, total),
         learned=(float(learned[0].mean()), float(learned[1].mean())),
         success=(float(success[0].mean()), float(success[1].mean())),
         p=p,
         success_rise_at_most=bound,
         for_nothing=(hits, total),
+        unsolved=unsolved,
         layouts=layouts,
     )
+
+
+def _level(rose: bool, stuck: bool, hits: int, unsolved: int, total: int) -> Literal["alarm", "remark", "quiet"]:
+    """Args:
+    rose: the learned return did.
+    stuck: success did not.
+    hits: late episodes that were paid in full and not solved.
+    unsolved: late ones that were not solved.
+    total: all late ones.
+    """
+    often = _often(hits, total)
+    if rose and often and (stuck or 2 * hits >= unsolved):
+        return "alarm"
+    return "remark" if often or (rose and stuck and unsolved > SUCCESS_RISE * total) else "quiet"
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
