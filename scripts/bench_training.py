@@ -27,7 +27,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from vlmcar_core import pipeline, plugins
-from vlmcar_core.copies import Copies, Payments, Stepped
+from vlmcar_core.copies import Copies, Payments, Settled, Shown, Stepped
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.known import Known
 from vlmcar_core.paying import CheckerPay
@@ -84,7 +84,7 @@ class Timed:
 
     def __init__(self, copies: Copies) -> None:
         self._copies, self.seconds = copies, 0.0
-        self.count, self.close = copies.count, copies.close
+        self.count, self.pay_later, self.close = copies.count, copies.pay_later, copies.close
         self.observation_space, self.action_space = copies.observation_space, copies.action_space
 
     def reset(self, seed: int | None = None) -> NDArray[Any]:
@@ -96,6 +96,12 @@ class Timed:
     def step(self, actions: NDArray[Any]) -> Stepped:
         began = time.perf_counter()
         found = self._copies.step(actions)
+        self.seconds += time.perf_counter() - began
+        return found
+
+    def settle(self) -> Settled:
+        began = time.perf_counter()
+        found = self._copies.settle()
         self.seconds += time.perf_counter() - began
         return found
 
@@ -175,10 +181,10 @@ class Unpaid:
 
     def __init__(self, payer: CheckerPay) -> None:
         self.env_reward, self.keys = True, payer.keys
-        self.begin, self._step = payer.begin, payer.step
+        self.begin, self.ahead, self._step = payer.begin, payer.ahead, payer.step
 
-    def step(self, solved: Mapping[int, bool]) -> Payments:
-        rewards, completed, components = self._step(solved)
+    def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
+        rewards, completed, components = self._step(solved, shown)
         return Payments(0 * rewards, completed, 0 * components)
 
 
@@ -196,7 +202,7 @@ def ours(
     def make_copies(count: int, _view: str) -> Copies:
         simulation, _ = simulated(minigrid, task, count)
         frames = before.frames if before else None
-        payer = CheckerPay(simulation, proposal, judge, frames=frames) if proposal and judge else None
+        payer = CheckerPay(simulation.count, proposal, judge, frames=frames) if proposal and judge else None
         return EpisodeCopies(simulation, minigrid.succeeded, Unpaid(payer) if payer and unpaid else payer)
 
     try:
@@ -281,7 +287,7 @@ def measure_steps(env_id: str, steps: int) -> list[str]:
         for checkers in (None, proposal):
             judge = Judge(CheckerProcess([step.checker for step in proposal.paid]))
             simulation, _ = simulated(minigrid, task, count)
-            payer = CheckerPay(simulation, checkers, judge) if checkers else None
+            payer = CheckerPay(simulation.count, checkers, judge) if checkers else None
             copies = EpisodeCopies(simulation, minigrid.succeeded, payer)
             copies.reset(0)
             # CPU time is counted in hundredths of a second.

@@ -77,6 +77,7 @@ def section(options: argparse.Namespace, verdict: str, found: Sequence[runs.Run]
     asked += f" --pay {' '.join(options.pay)}" if options.pay else ""
     asked += f" --trainer {options.trainer}" if options.trainer else ""
     asked += f" --settings '{json.dumps(options.settings)}'" if options.settings else ""
+    asked += f" --weights '{json.dumps(options.weights)}'" if options.weights else ""
     together = seeds.table(seeds.groups(found))
     lines = [
         f"## {options.env}",
@@ -118,6 +119,7 @@ def main() -> None:
     )
     parser.add_argument("--trainer", help="what fits the environment's actions, if not given")
     parser.add_argument("--settings", type=json.loads, default={}, help="of the trainer, a JSON object")
+    parser.add_argument("--weights", type=json.loads, default={}, help="of sub-tasks by checker key, a JSON object")
     parser.add_argument("--out", type=Path, help="also put the section into this file")
     parser.add_argument("--keep", type=Path, help="also keep the session, with every run, in this folder")
     options = parser.parse_args()
@@ -129,7 +131,7 @@ def main() -> None:
         repeats = range(options.seeds)
         started = pipeline.start_training(session, ["sparse"], repeats, **asked)
         for pay in options.pay or (["once", "potential"] if usual == "once" else [usual]):
-            started += pipeline.start_training(session, ["dense"], repeats, pay=pay, **asked)
+            started += pipeline.start_training(session, ["dense"], repeats, pay=pay, weights=options.weights, **asked)
         while any(jobs.read(job.folder).running for job in started):
             time.sleep(1.0)
         text = section(options, verdict, runs.runs(session).items)

@@ -57,7 +57,7 @@ def played_together(
 ) -> list[Any]:
     """What every copy is told at every step."""
     simulation = OneByOne([Walled(first) for first in firsts], lambda env: env, rendered)
-    copies = EpisodeCopies(simulation, solved, CheckerPay(simulation, made, judge, env_reward, payment))
+    copies = EpisodeCopies(simulation, solved, CheckerPay(simulation.count, made, judge, env_reward, payment))
     copies.reset(0)
     told: list[Any] = [[] for _ in firsts]
     for row in actions:
@@ -158,7 +158,7 @@ def test_arrays_are_paid_as_the_reference_is(tmp_path: Any, way: str) -> None:
     payment = Payment(way)
     judge = Judge(CheckerProcess([step.checker for step in made.paid]))
     simulation = minigrid.copies(task, 4)
-    copies = EpisodeCopies(simulation, minigrid.succeeded, CheckerPay(simulation, made, judge, True, payment))
+    copies = EpisodeCopies(simulation, minigrid.succeeded, CheckerPay(simulation.count, made, judge, True, payment))
     copies.reset(0)
     apart = []
     for number in range(4):
@@ -201,7 +201,7 @@ def test_nothing_is_drawn_for_what_was_seen_before_and_nothing_once_all_is_paid(
     made = at_least(1, 3)
     judge = Judge(CheckerProcess([step.checker for step in made.paid]))
     simulation = OneByOne([Red(), Red()], lambda env: env, scene, lambda env: bytes([env.unwrapped.red]) * 16)
-    copies = EpisodeCopies(simulation, solved, CheckerPay(simulation, made, judge))
+    copies = EpisodeCopies(simulation, solved, CheckerPay(simulation.count, made, judge))
     copies.reset(0)
     counts = []
     for action in ([0, 0], [2, 0], [2, 2], [0, 2], [2, 0], [4, 4], [5, 5]):
@@ -221,7 +221,7 @@ def test_one_message_asks_about_all_frames_of_one_beginning_and_each_frame_once(
     with CheckerProcess([checker]) as process:
         judge = Judge(process)
         simulation = OneByOne([Red() for _ in range(6)], lambda env: env, rendered)
-        copies = EpisodeCopies(simulation, solved, CheckerPay(simulation, made, judge))
+        copies = EpisodeCopies(simulation, solved, CheckerPay(simulation.count, made, judge))
         copies.reset(0)
         before = judge.asked - judge.remembered
         step = copies.step(np.array([1, 2, 3, 3, 1, 0]))
@@ -237,7 +237,7 @@ def test_a_checker_that_does_not_come_to_an_end_is_asked_again_and_then_no_more(
     for stops in (False, True):
         judge = Judge(CheckerProcess(checkers, Limits(seconds=0.05)), stop_when_disabled=stops)
         simulation = OneByOne([Red()], lambda env: env, rendered)
-        copies = EpisodeCopies(simulation, solved, CheckerPay(simulation, made, judge))
+        copies = EpisodeCopies(simulation, solved, CheckerPay(simulation.count, made, judge))
         copies.reset(0)
         disabled = False
         try:
@@ -260,9 +260,9 @@ def test_a_payment_that_does_not_fit_is_refused() -> None:
     simulation = OneByOne([Red()], lambda env: env, rendered)
     judge = Judge(CheckerProcess([step.checker for step in made.paid]))
     with pytest.raises(UnknownName):
-        CheckerPay(simulation, made, judge, payment=Payment(weights={"other": 1.0}))
+        CheckerPay(simulation.count, made, judge, payment=Payment(weights={"other": 1.0}))
     with pytest.raises(BadInput):
-        CheckerPay(simulation, made, judge, payment=Payment(weights={"step-0": 0.0}))
+        CheckerPay(simulation.count, made, judge, payment=Payment(weights={"step-0": 0.0}))
     simulation.close()
 
 
@@ -290,7 +290,7 @@ def test_a_table_of_another_run_changes_what_is_asked_and_nothing_that_is_paid(t
 
     def run(judge: Judge) -> list[Any]:
         simulation = minigrid.copies(task, 4)
-        pay = CheckerPay(simulation, made, judge, True, Payment(way), before.frames)
+        pay = CheckerPay(simulation.count, made, judge, True, Payment(way), before.frames)
         copies = EpisodeCopies(simulation, minigrid.succeeded, pay)
         copies.reset(0)
         chance, told = np.random.default_rng(3), []
@@ -308,3 +308,83 @@ def test_a_table_of_another_run_changes_what_is_asked_and_nothing_that_is_paid(t
         judge.close()
     assert found[0] == found[1] and max(max(rewards) for rewards, _ in found[0]) > 0.3
     assert put[1] < 0.2 * put[0]
+
+
+@pytest.mark.parametrize("env_reward", [True, False])
+@pytest.mark.parametrize(
+    "payment", [Payment("once"), Payment("potential"), Payment("progress"), Payment("once", undo=0.5), Payment("edge")]
+)
+def test_what_is_paid_later_is_what_would_be_paid_at_once(tmp_path: Any, payment: Payment, env_reward: bool) -> None:
+    """Planner's steps and chance, settled after so many steps or so many, through several episodes and sub-tasks."""
+    made, task = door_key(tmp_path, "MiniGrid-DoorKey-5x5-v0")
+    judge, later_judge = (Judge(CheckerProcess([step.checker for step in made.paid])) for _ in range(2))
+    both = []
+    for one in (judge, later_judge):
+        simulation = minigrid.copies(task, 4)
+        pay = CheckerPay(simulation.count, made, one, env_reward, payment)
+        both.append(EpisodeCopies(simulation, minigrid.succeeded, pay))
+    at_once, later = both
+    assert later.pay_later()
+    at_once.reset(0)
+    later.reset(0)
+    chance = np.random.default_rng(5)
+    paid, told, records, settled = [], [], [], 0
+    for number in range(1, 301):
+        actions = chance.choice(6, 4, p=[0.2, 0.2, 0.4, 0.08, 0.02, 0.1])
+        step, same = at_once.step(actions), later.step(actions)
+        assert np.array_equal(step.observations, same.observations)
+        assert np.array_equal(step.terminated, same.terminated) and np.array_equal(step.truncated, same.truncated)
+        assert set(step.infos) == set(same.infos)
+        for copy, info in same.infos.items():
+            assert "episode_record" not in info
+            assert np.array_equal(info["terminal_observation"], step.infos[copy]["terminal_observation"])
+        records += [info["episode_record"] for info in step.infos.values()]
+        paid.append(step.rewards)
+        told.append(same.rewards)
+        if number in (1, 3, 40, 100, 101, 300):
+            found = later.settle()
+            told[settled:] = list(np.array(told[settled:]) + found.rewards)
+            settled = number
+            assert found.records == records
+            records = []
+    np.testing.assert_allclose(told, paid, rtol=0, atol=1e-6)
+    assert not later.settle().rewards.size
+    assert np.count_nonzero(paid) >= 5
+    for copies, one in zip(both, (judge, later_judge), strict=True):
+        copies.close()
+        one.close()
+    assert later_judge.asked == judge.asked
+
+
+class Counting(CheckerProcess):
+    """Counts what it is asked."""
+
+    messages = questions = 0
+
+    def run_pairs(self, key: str, pairs: Any) -> Any:
+        self.messages += 1
+        self.questions += len(pairs)
+        return super().run_pairs(key, pairs)
+
+
+def test_what_is_paid_later_is_asked_about_in_few_messages(tmp_path: Any) -> None:
+    made, task = door_key(tmp_path, "MiniGrid-DoorKey-8x8-v0")
+    processes = [Counting([step.checker for step in made.paid]) for _ in range(2)]
+    for process, later in zip(processes, (False, True), strict=True):
+        simulation = minigrid.copies(task, 32)
+        pay = CheckerPay(simulation.count, made, Judge(process))
+        copies = EpisodeCopies(simulation, minigrid.succeeded, pay)
+        assert not later or copies.pay_later()
+        copies.reset(0)
+        process.messages = process.questions = 0
+        chance = np.random.default_rng(1)
+        for _ in range(4):
+            for _ in range(32):
+                copies.step(chance.integers(0, 7, 32))
+            copies.settle()
+        copies.close()
+        process.close()
+    at_once, later_on = processes
+    assert at_once.questions > 500
+    assert later_on.messages < at_once.messages / 4
+    assert later_on.questions < 1.2 * at_once.questions

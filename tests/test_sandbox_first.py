@@ -112,11 +112,15 @@ def test_a_process_tells_the_part_none_of_a_frame_or_false_of_all() -> None:
     sources = {"fewer": FEWER, "whole": WHOLE[0], "fails": fails, "hangs": hangs, "odd": odd, "refused": refused}
     checkers = [Checker(key, source) for key, source in sources.items()]
     with CheckerProcess(checkers, Limits(seconds=0.1)) as process:
-        one, same, other = (process.first("fewer", picture(red)) for red in (4, 5, 6))
+        one, same, other = process.firsts("fewer", [picture(red) for red in (4, 5, 6)]) or [None] * 3
         assert isinstance(one, bytes) and len(one) == 32 and one == same != other
-        assert process.first("whole", picture(1)) is False and process.first("refused", picture(1)) is False
-        assert process.first("fails", picture(0)) is None and isinstance(process.first("fails", picture(9)), bytes)
-        assert process.first("hangs", picture(1)) is None and process.first("odd", picture(1)) is None
+        assert process.firsts("whole", [picture(1)]) is False and process.firsts("refused", [picture(1)]) is False
+        failed, told, failed_again = process.firsts("fails", [picture(0), picture(9), picture(0)]) or [b""] * 3
+        assert failed is failed_again is None and isinstance(told, bytes)
+        assert process.firsts("hangs", [picture(1), picture(2)]) == [None, None]
+        assert process.firsts("odd", [picture(1)]) == [None]
+        many = [picture(red) for red in (4, 6)] * 80
+        assert process.firsts("fewer", many) == [one, other] * 80
         assert process.run("fewer", picture(4), picture(1)[None])[0].done
 
 

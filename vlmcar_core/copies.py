@@ -1,7 +1,7 @@
 """Many copies of one environment, stepped together; NumPy alone, so that who simulates and who learns need not meet."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
@@ -30,6 +30,16 @@ class Stepped(NamedTuple):
     holds) and `terminal_observation`, the ended episode's last."""
 
 
+class Settled(NamedTuple):
+    """What T steps are paid later than they were made."""
+
+    rewards: NDArray[np.float32]
+    """Beside what `Stepped` said, (T, N)."""
+
+    records: list[dict[str, Any]]
+    """The `episode_record` of every episode that ended in them, in order."""
+
+
 class Copies(Protocol):
     """N copies of an environment, 0 to N - 1, that begin their next episode by themselves."""
 
@@ -45,11 +55,41 @@ class Copies(Protocol):
     def step(self, actions: NDArray[Any]) -> Stepped:
         """One action (N, …) each."""
 
+    def pay_later(self) -> bool:
+        """Before a reset: whether from then on steps give the environment's own reward (or 0, where it is not kept)
+        and no `episode_record`, which `settle` gives; so checkers are asked seldom and about much. False: not here."""
+
+    def settle(self) -> Settled:
+        """What is still to be paid and told of the steps since this was called last."""
+
     def close(self) -> None:
         """Let go of what they hold."""
 
 
-class Simulation(Protocol):
+class Shown(Protocol):
+    """The full frames of N copies at a moment."""
+
+    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        """A key of each full frame now, (N, 2), equal only for equal frames; anything for those that are not wanted."""
+
+    def frame(self, number: int) -> Frame:
+        """The full frame of one now, RGB uint8 (H, W, 3), not written to afterwards."""
+
+    def first_frame(self, number: int) -> Frame:
+        """The first one of its episode; of those whose key was wanted when that began."""
+
+
+class Shot(Protocol):
+    """The full frames of N copies at a moment that may have passed, each drawn when it is asked for."""
+
+    keys: NDArray[np.uint64]
+    """Of each, (N, 2), equal only for equal frames."""
+
+    def frame(self, number: int) -> Frame:
+        """RGB uint8 (H, W, 3), not written to afterwards."""
+
+
+class Simulation(Shown, Protocol):
     """N copies of an environment, 0 to N - 1, as a family simulates them: nothing is paid, recorded or restarted here,
     so that who does that can look at the last state of an episode."""
 
@@ -70,17 +110,35 @@ class Simulation(Protocol):
     def observations(self) -> NDArray[Any]:
         """The policy view of each now, (N, …), a new array."""
 
-    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
-        """A key of each full frame now, (N, 2), equal only for equal frames; anything for those that are not wanted."""
-
-    def frame(self, number: int) -> Frame:
-        """The full frame of one now, RGB uint8 (H, W, 3), not written to afterwards."""
-
-    def first_frame(self, number: int) -> Frame:
-        """The first one of its episode; of those whose key was wanted when that began."""
-
     def close(self) -> None:
         """Let go of what they hold."""
+
+
+@runtime_checkable
+class Kept(Simulation, Protocol):
+    """One whose moments can be looked at later."""
+
+    def shot(self) -> Shot:
+        """The frames now."""
+
+
+class Moment(NamedTuple):
+    """A step of all N copies, to be paid later."""
+
+    shot: Shot
+    """Its frames, also those with which an episode ended."""
+
+    rewards: NDArray[np.float64]
+    """The environment's own, (N,)."""
+
+    terminated: NDArray[np.bool_]
+    """(N,)."""
+
+    ended: NDArray[np.intp]
+    """Copies whose episode did."""
+
+    begun: Shot | None
+    """The first frames of the next episodes of these; None where there are none."""
 
 
 class Payments(NamedTuple):
@@ -105,12 +163,16 @@ class Payer(Protocol):
     keys: tuple[str, ...]
     """Of the sub-tasks that are paid for, K of them."""
 
-    def begin(self, numbers: NDArray[np.intp]) -> None:
+    def begin(self, numbers: NDArray[np.intp], shown: Shown) -> None:
         """Episodes began in these."""
 
-    def step(self, solved: Mapping[int, bool]) -> Payments:
+    def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
         """After a step of all, and before any begins its next episode.
 
         Args:
             solved: by copy, of those that terminated in this step: whether the environment says it is solved.
+            shown: what they show.
         """
+
+    def ahead(self, moments: Sequence[Moment]) -> None:
+        """All of these follow, by `step` and `begin`: what can be asked at once may be asked now."""

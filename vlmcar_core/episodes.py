@@ -7,7 +7,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.copies import Payer, Simulation, Stepped
+from vlmcar_core.copies import Kept, Moment, Payer, Settled, Shot, Shown, Simulation, Stepped
+from vlmcar_core.types import Frame
 
 
 class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
@@ -84,44 +85,95 @@ class EpisodeCopies:
         self._paid: list[list[str]] = [[] for _ in range(self.count)]
         self._keys = () if payer is None else payer.keys
         self._components = np.zeros((self.count, len(self._keys)))
+        self._played: Played | None = None
+        """What payers look at where they pay later."""
+        self._moments: list[Moment] = []
+        """Not paid for yet."""
+
+    def pay_later(self) -> bool:
+        if self._payer is None or not isinstance(self._simulation, Kept):
+            return False
+        self._played = Played(self.count)
+        return True
 
     def reset(self, seed: int | None = None) -> NDArray[Any]:
         self._simulation.reset(seed)
-        self._begin(self._every)
+        self._moments.clear()
+        if self._played is not None:
+            self._played.begin(self._every, self._shot())
+        self._begin(self._every, self._played or self._simulation)
         return self._simulation.observations()
 
     def step(self, actions: NDArray[Any]) -> Stepped:
         rewards, terminated, truncated = self._simulation.step(actions)
-        self._remember(rewards)
-        total = rewards if self._payer is None else self._paid_beside(self._payer, rewards, terminated)
         ended = np.flatnonzero(terminated | truncated)
-        infos = self._over(ended, terminated) if len(ended) else {}
+        if self._played is not None:
+            total, infos = self._later(rewards, terminated, ended)
+        else:
+            total, infos = self._now(rewards, terminated, ended)
         return Stepped(self._simulation.observations(), total.astype(np.float32), terminated, truncated, infos)
 
-    def _paid_beside(
-        self, payer: Payer, rewards: NDArray[np.float64], terminated: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def settle(self) -> Settled:
+        moments, self._moments = self._moments, []
+        late, records = np.zeros((len(moments), self.count), np.float32), list[dict[str, Any]]()
+        if self._payer is None or self._played is None:
+            return Settled(late, records)
+        self._payer.ahead(moments)
+        for number, moment in enumerate(moments):
+            self._remember(moment.rewards)
+            self._played.show(moment.shot)
+            late[number] = self._paid_for(self._payer, moment.terminated, self._played)
+            records += [self._record(ended, bool(moment.terminated[ended])) for ended in moment.ended.tolist()]
+            if moment.begun is not None:
+                self._played.begin(moment.ended, moment.begun)
+                self._begin(moment.ended, self._played)
+        return Settled(late, records)
+
+    def _now(
+        self, rewards: NDArray[np.float64], terminated: NDArray[np.bool_], ended: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], dict[int, dict[str, Any]]]:
+        """What a step pays, and what is told of the episodes that ended; their copies begin the next."""
+        self._remember(rewards)
+        total = rewards
+        if self._payer is not None:
+            paid = self._paid_for(self._payer, terminated, self._simulation)
+            total = paid + rewards if self._payer.env_reward else paid
+        infos = self._last_seen(ended)
+        for number, info in infos.items():
+            info["episode_record"] = self._record(number, bool(terminated[number]))
+        if len(ended):
+            self._simulation.restart(ended)
+            self._begin(ended, self._simulation)
+        return total, infos
+
+    def _later(
+        self, rewards: NDArray[np.float64], terminated: NDArray[np.bool_], ended: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], dict[int, dict[str, Any]]]:
+        """The same, but for what `settle` gives."""
+        assert self._payer is not None
+        shot, infos = self._shot(), self._last_seen(ended)
+        if len(ended):
+            self._simulation.restart(ended)
+        self._moments.append(Moment(shot, rewards, terminated, ended, self._shot() if len(ended) else None))
+        return rewards if self._payer.env_reward else np.zeros(self.count), infos
+
+    def _shot(self) -> Shot:
+        assert isinstance(self._simulation, Kept)
+        return self._simulation.shot()
+
+    def _last_seen(self, ended: NDArray[np.intp]) -> dict[int, dict[str, Any]]:
+        last = self._simulation.observations() if len(ended) else None
+        return {} if last is None else {number: {"terminal_observation": last[number]} for number in ended.tolist()}
+
+    def _paid_for(self, payer: Payer, terminated: NDArray[np.bool_], shown: Shown) -> NDArray[np.float64]:
+        """What checkers pay for a step."""
         solved = {number: self._solved(number, True) for number in np.flatnonzero(terminated).tolist()}
-        paid = payer.step(solved)
+        paid = payer.step(solved, shown)
         self._learned += paid.rewards
         self._components += paid.components
         for number, keys in paid.completed.items():
             self._paid[number] += keys
-        return paid.rewards + rewards if payer.env_reward else paid.rewards
-
-    def _over(self, ended: NDArray[np.intp], terminated: NDArray[np.bool_]) -> dict[int, dict[str, Any]]:
-        """What is told of the episodes that ended; their copies begin the next."""
-        last = self._simulation.observations()
-        infos = {
-            number: {
-                "episode_record": self._record(number, bool(terminated[number])),
-                "terminal_observation": last[number],
-            }
-            for number in ended.tolist()
-        }
-        self._simulation.restart(ended)
-        self._begin(ended)
-        return infos
+        return paid.rewards
 
     def close(self) -> None:
         self._simulation.close()
@@ -132,13 +184,13 @@ class EpisodeCopies:
         self._rewards[self._every, self._lengths] = rewards
         self._lengths += 1
 
-    def _begin(self, numbers: NDArray[np.intp]) -> None:
+    def _begin(self, numbers: NDArray[np.intp], shown: Shown) -> None:
         self._lengths[numbers] = 0
         self._learned[numbers] = self._components[numbers] = 0.0
         for number in numbers.tolist():
             self._paid[number] = []
         if self._payer is not None:
-            self._payer.begin(numbers)
+            self._payer.begin(numbers, shown)
 
     def _env_rewards(self, number: int) -> NDArray[np.float64]:
         return self._rewards[number, : self._lengths[number]].copy()
@@ -153,3 +205,35 @@ class EpisodeCopies:
             dict(zip(self._keys, self._components[number].tolist(), strict=True)),
         )
         return _record(rewards, learned, self._paid[number], components, terminated, self._succeeded)
+
+
+class Played:
+    """A `Shown` (copies.py): the frames of moments that have passed, one after the other."""
+
+    def __init__(self, count: int) -> None:
+        self._shot: Shot | None = None
+        self._firsts: list[Shot | None] = [None] * count
+        """By copy, with which its episode began."""
+
+    def begin(self, numbers: NDArray[np.intp], shot: Shot) -> None:
+        """Episodes began in these."""
+        self._shot = shot
+        for number in numbers.tolist():
+            self._firsts[number] = shot
+
+    def show(self, shot: Shot) -> None:
+        """From now on this is the moment."""
+        self._shot = shot
+
+    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        assert self._shot is not None, "nothing was shown yet"
+        return self._shot.keys
+
+    def frame(self, number: int) -> Frame:
+        assert self._shot is not None, "nothing was shown yet"
+        return self._shot.frame(number)
+
+    def first_frame(self, number: int) -> Frame:
+        shot = self._firsts[number]
+        assert shot is not None, "no episode began yet"
+        return shot.frame(number)

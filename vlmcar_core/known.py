@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlmcar_core import files
 from vlmcar_core.errors import BadInput
@@ -34,6 +35,15 @@ CALLED = ("vlmcar-studio", "numpy", "opencv-python-headless", "scikit-image")
 TWO = struct.Struct("<QQ")
 TABLES = 8
 """Files kept on this machine, 24 MiB each; the one not opened for longest is removed first."""
+
+
+SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
+"""What leaves a number of a slot of its highest bits."""
+
+
+def slots(marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Where frames with these marks (…, 2) would be remembered, (…)."""
+    return np.asarray(marks[..., 0] >> SHIFT)
 
 
 class Known:

@@ -5,20 +5,22 @@ while it can still pay, and only if it was not asked before; the questions of on
 copies that share their first frame. That a frame completes nothing is remembered by its key, in arrays.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.copies import Payments, Simulation
-from vlmcar_core.known import SLOTS, Known
+from vlmcar_core import ahead
+from vlmcar_core.copies import Moment, Payments, Shown
+from vlmcar_core.known import Known, slots
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
 from vlmcar_core.types import Outcome, Proposal
 
-SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
-"""What leaves a number of a slot of its highest bits."""
+AHEAD = 8
+"""It is asked ahead where at least a question in so many steps had to be put to a checker before."""
 
 MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 """Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
@@ -28,7 +30,7 @@ class CheckerPay:
     """A `Payer` (copies.py).
 
     Args:
-        simulation: whose frames are looked at.
+        count: how many copies there are.
         proposal: whose checkers pay.
         judge: theirs; who made it closes it. Where it is told to stop for a disabled checker, `begin` and `step` raise
             `CheckerDisabled`.
@@ -43,7 +45,7 @@ class CheckerPay:
 
     def __init__(
         self,
-        simulation: Simulation,
+        count: int,
         proposal: Proposal,
         judge: Judge,
         env_reward: bool = True,
@@ -51,10 +53,12 @@ class CheckerPay:
         frames: NDArray[np.uint64] | None = None,
     ) -> None:
         self.env_reward = env_reward
-        self._simulation, self._judge = simulation, judge
+        self._judge = judge
         payment = payment or Payment()
-        count = simulation.count
         checkers = tuple(step.checker for step in proposal.paid)
+        self._checkers = checkers
+        self._put = -math.inf
+        """Questions that had been put to checkers when it was last thought of asking ahead."""
         self.keys = tuple(checker.key for checker in checkers)
         self._copies = [Watching(checkers, judge, payment) for _ in range(count)]
         self._at_the_end = payment.way == "potential"
@@ -79,14 +83,14 @@ class CheckerPay:
         self._first_keys = [b""] * count
         self._known = Known().frames if frames is None else frames
 
-    def begin(self, numbers: NDArray[np.intp]) -> None:
+    def begin(self, numbers: NDArray[np.intp], shown: Shown) -> None:
         wanted = np.zeros(len(self._copies), np.bool_)
         wanted[numbers] = True
-        keys = self._simulation.frame_keys(wanted)
+        keys = shown.frame_keys(wanted)
         self._last[numbers] = keys[numbers]
         for number in numbers.tolist():
             faults: dict[str, str] = {}
-            first = cache(partial(self._simulation.first_frame, number))
+            first = cache(partial(shown.first_frame, number))
             self._begin(number, first, keys[number], faults)
             self._settle(number, faults)
 
@@ -97,7 +101,7 @@ class CheckerPay:
         if self._by_turn and self.keys:
             watching.meet(first, digest)
             mark = key * MIXERS + self._first_of(number, 0)
-            if (self._known[self._slots(mark)] == mark).all():
+            if (self._known[slots(mark)] == mark).all():
                 self._judge.asked += 1
                 self._judge.remembered += 1
                 said[0] = Outcome("ok", 0.0)
@@ -108,9 +112,9 @@ class CheckerPay:
         self._first_keys[number] = self._copies[number].first_key(turn)
         return np.frombuffer(self._first_keys[number][:16], np.uint64)
 
-    def step(self, solved: Mapping[int, bool]) -> Payments:
+    def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
         looks = self._looks
-        keys = self._simulation.frame_keys(looks)
+        keys = shown.frame_keys(looks)
         marks = keys * MIXERS + self._first + self._turn
         loud = looks & self._news(keys, marks)
         self._last = keys
@@ -122,16 +126,16 @@ class CheckerPay:
         numbers = np.flatnonzero(loud).tolist()
         if self._at_the_end:
             numbers += [number for number in solved if not loud[number]]
-        shown = {number: (cache(partial(self._simulation.frame, number)), keys[number].tobytes()) for number in numbers}
-        answers = self._asked({number: shown[number] for number in numbers if loud[number]})
+        seen = {number: (cache(partial(shown.frame, number)), keys[number].tobytes()) for number in numbers}
+        answers = self._asked({number: seen[number] for number in numbers if loud[number]})
         nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
-        self._known[self._slots(marks[nothing])] = marks[nothing]
+        self._known[slots(marks[nothing])] = marks[nothing]
         self._again[nothing] = False
         for number in sorted(set(numbers).difference(nothing)):
             faults: dict[str, str] = {}
             watching = self._copies[number]
             said = {watching.account.completed: answers[number]} if number in answers else {}
-            look = watching.look(*shown[number], faults, answered=said) if looks[number] else None
+            look = watching.look(*seen[number], faults, answered=said) if looks[number] else None
             paid = watching.account.step(look, solved.get(number))
             rewards[number] = sum(paid.components.values())
             components[number] = self._parts(paid.components)
@@ -139,6 +143,17 @@ class CheckerPay:
                 completed[number] = paid.completed
             self._settle(number, faults)
         return Payments(rewards, completed, components)
+
+    def ahead(self, moments: Sequence[Moment]) -> None:
+        put = self._judge.asked - self._judge.remembered
+        often, self._put = AHEAD * (put - self._put) >= len(moments), put
+        if often and self._by_turn and self.keys:
+            found = ahead.stretches(moments, len(self._copies), self._going_on)
+            ahead.ask(found, self._checkers, self._judge, self._known, _marks)
+
+    def _going_on(self, number: int) -> tuple[int, tuple[Drawn, bytes]] | None:
+        watching = self._copies[number]
+        return (watching.account.completed, watching.initial) if self._looks[number] else None
 
     def _parts(self, paid: Mapping[str, float]) -> list[float]:
         """What was paid for each sub-task, in their order."""
@@ -150,22 +165,18 @@ class CheckerPay:
             return np.ones(len(keys), np.bool_)
         changed = (keys != self._last).any(axis=1) | self._again
         if self._by_turn:
-            changed &= (self._known[self._slots(marks)] != marks).any(axis=1)
+            changed &= (self._known[slots(marks)] != marks).any(axis=1)
         return np.asarray(changed)
 
-    def _slots(self, marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Where that a frame completes nothing would be remembered."""
-        return np.asarray(marks[..., 0] >> SHIFT)
-
-    def _asked(self, shown: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
+    def _asked(self, seen: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
         """By copy, what the checker says whose turn it is, of all of them at once."""
         if not self._by_turn:
             return {}
         questions = [
-            self._copies[number].question(self._copies[number].account.completed, *seen, self._first_keys[number])
-            for number, seen in shown.items()
+            self._copies[number].question(self._copies[number].account.completed, *frame, self._first_keys[number])
+            for number, frame in seen.items()
         ]
-        return dict(zip(shown, self._judge.ask_many(questions), strict=True))
+        return dict(zip(seen, self._judge.ask_many(questions), strict=True))
 
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
@@ -180,6 +191,11 @@ class CheckerPay:
                 idle = account.step(None).components
                 self._idle_of[account.completed] = sum(idle.values()), self._parts(idle)
             self._idle[number], self._idle_parts[number] = self._idle_of[account.completed]
+
+
+def _marks(keys: NDArray[np.uint64], first_key: bytes, turn: int) -> NDArray[np.uint64]:
+    """As `CheckerPay.step` makes them, (L, 2)."""
+    return np.asarray(keys * MIXERS + np.frombuffer(first_key[:16], np.uint64) + np.uint64(turn))
 
 
 def _is_not_done(said: Outcome) -> bool:

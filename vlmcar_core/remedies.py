@@ -157,8 +157,8 @@ def _mend(session: Session, proposal: Proposal, key: str, words: str) -> Remedy:
     quoted = shlex.quote(key)
     paid = [step.key for step in proposal.paid]
     apart = (
-        " Where no picture tells what was meant from what was done (a box that was opened is gone as one that was taken "
-        f"is), leave it to the environment's own reward: train anew with --weight {key}=0."
+        " Where no picture tells what was meant from what was done (a box that was opened is as gone as one that was "
+        f"taken), leave it to the environment's own reward: train anew with --weight {key}=0."
     )
     return Remedy(
         "mend",

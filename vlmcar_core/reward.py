@@ -59,6 +59,12 @@ def _drawn(frame: Drawn) -> Frame:
     return frame() if callable(frame) else frame
 
 
+def _kept_as(question: Question) -> bytes:
+    """The key under which other runs are told what a checker takes from a first frame."""
+    said = question.checker.digest.encode() + question.initial_digest
+    return hashlib.blake2b(said, digest_size=16).digest()
+
+
 class Judge:
     """Asks checkers about frames and remembers what they said: a checker is a function of its two frames.
 
@@ -126,32 +132,40 @@ class Judge:
         return [found[key] for key in keys]
 
     def first_key(self, question: Question) -> bytes:
-        """16 bytes or more, equal only for first frames that a checker cannot tell apart: of what it takes from them
-        where it takes only a part (`sandbox/inside/first.py`), else of the whole frame."""
-        digest = question.checker.digest
-        if digest in self._whole:
-            return question.initial_digest
-        key = (digest, question.initial_digest)
-        if (found := self._firsts.get(key)) is None:
-            found = self._firsts[key] = self._taken(question)
-            if len(self._firsts) > FIRSTS:
-                self._firsts.popitem(last=False)
-        return found
+        """Of its first frame: 16 bytes or more, equal only for those that its checker cannot tell apart: of what it
+        takes from them where it takes only a part (`sandbox/inside/first.py`), else of the whole frame."""
+        return self.first_keys([question])[0]
 
-    def _taken(self, question: Question) -> bytes:
-        """The same, from what other runs asked, or from the process."""
-        digest = question.checker.digest
-        kept_as = hashlib.blake2b(digest.encode() + question.initial_digest, digest_size=16).digest()
-        if self._known is not None and (kept := self._known.first(kept_as)) is not None:
-            return kept
-        said = self._process.first(question.checker.key, _drawn(question.initial))
+    def first_keys(self, questions: Sequence[Question]) -> list[bytes]:
+        """The same of some; all that a checker has to be asked for it goes in one message."""
+        unknown: dict[str, dict[bytes, Question]] = {}
+        for question in questions:
+            if question.checker.digest not in self._whole and not self._is_known(question):
+                unknown.setdefault(question.checker.key, {})[question.initial_digest] = question
+        for group in unknown.values():
+            self._take(list(group.values()))
+        return [self._firsts.get((one.checker.digest, one.initial_digest), one.initial_digest) for one in questions]
+
+    def _is_known(self, question: Question) -> bool:
+        """Whether that was asked before, by this run or another."""
+        key = (question.checker.digest, question.initial_digest)
+        if key not in self._firsts and self._known is not None and (kept := self._known.first(_kept_as(question))):
+            self._firsts[key] = kept
+        return key in self._firsts
+
+    def _take(self, group: Sequence[Question]) -> None:
+        """Ask one checker for what it takes from some first frames, each another one."""
+        checker = group[0].checker
+        said = self._process.firsts(checker.key, [_drawn(one.initial) for one in group])
         if said is False:
-            self._whole.add(digest)
-        if not said:
-            return question.initial_digest
-        if self._known is not None:
-            self._known.keep_first(kept_as, said[:16])
-        return said[:16]
+            self._whole.add(checker.digest)
+            return
+        for question, taken in zip(group, said, strict=True):
+            self._firsts[checker.digest, question.initial_digest] = taken[:16] if taken else question.initial_digest
+            if taken and self._known is not None:
+                self._known.keep_first(_kept_as(question), taken[:16])
+        while len(self._firsts) > FIRSTS:
+            self._firsts.popitem(last=False)
 
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
@@ -227,6 +241,12 @@ class Watching:
         self._initial: Drawn | None = None
         self._initial_digest = b""
 
+    @property
+    def initial(self) -> tuple[Drawn, bytes]:
+        """The episode's first frame, and its key."""
+        assert self._initial is not None, "an episode has not begun"
+        return self._initial, self._initial_digest
+
     def meet(self, initial: Drawn, initial_digest: bytes) -> None:
         """From now on this is the episode's first frame, and its key; `begin` follows."""
         self._initial, self._initial_digest = initial, initial_digest
@@ -244,13 +264,11 @@ class Watching:
 
     def question(self, index: int, frame: Drawn, key: bytes, first_key: bytes | None = None) -> Question:
         """To one of the checkers, about a frame of this episode and its key."""
-        assert self._initial is not None, "an episode has not begun"
-        return Question(self._checkers[index], self._initial, self._initial_digest, frame, key, first_key)
+        return Question(self._checkers[index], *self.initial, frame, key, first_key)
 
     def first_key(self, index: int) -> bytes:
         """Of what one of the checkers takes from this episode's first frame."""
-        assert self._initial is not None, "an episode has not begun"
-        return self._judge.first_key(self.question(index, self._initial, self._initial_digest))
+        return self._judge.first_key(self.question(index, *self.initial))
 
     def look(
         self,

@@ -52,7 +52,7 @@ def train(session: Session, folder: Path, config: RunConfig, progress: Progress)
         if proposal is None:
             return None
         payment = config.payment(_discount(config))
-        return CheckerPay(simulation, proposal, judge, config.env_reward, payment, before.frames)
+        return CheckerPay(simulation.count, proposal, judge, config.env_reward, payment, before.frames)
 
     def make_env(view: str) -> gym.Env[Any, Any]:
         return _training_env(family, task, proposal, judge, config, view)

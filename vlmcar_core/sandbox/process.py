@@ -172,25 +172,25 @@ class CheckerProcess:
                 self._added(key, count, frame_bytes, ask, outcomes)
         return outcomes
 
-    def first(self, key: str, initial: Frame) -> bytes | Literal[False] | None:
-        """A digest of what a checker takes from an episode's first frame: it answers alike for all first frames with
-        the same. None where that cannot be told of this frame; False where it cannot be told of any.
+    def firsts(self, key: str, initials: Sequence[Frame]) -> list[bytes | None] | Literal[False]:
+        """Digests of what a checker takes from episodes' first frames: it answers alike for all first frames with the
+        same. None where that cannot be told of one; False where it cannot be told of any.
 
         Args:
             key: which checker.
-            initial: uint8 (H, W, 3).
+            initials: uint8 (H, W, 3) each, all of one size.
         """
         if key in self._in_order:
             return False
         with self._chances.question(key) as left:
-            return self._taken(key, initial) if left else None
+            return self._taken(key, initials) if left else [None] * len(initials)
 
-    def _taken(self, key: str, initial: Frame) -> bytes | Literal[False] | None:
+    def _taken(self, key: str, initials: Sequence[Frame]) -> list[bytes | None] | Literal[False]:
         try:
-            return self._started(key, initial.nbytes).first(initial)
+            return self._started(key, initials[0].nbytes).firsts(initials)
         except Gone as gone:
             self._killed(key, gone)
-            return None
+            return [None] * len(initials)
         except SandboxError:
             self._dropped(key)
             raise

@@ -159,16 +159,21 @@ class Worker:
             if len(found) < count:
                 raise Gone(heard.nonsense("fewer answers than frames"))
 
-    def first(self, initial: Frame) -> bytes | Literal[False] | None:
-        """A digest of what the checker takes from a first frame; None where that cannot be told of this frame, False
-        where it cannot be told of any."""
-        self._send(self._asking(wire.FIRST, 0, initial[None]))
-        said = self._answer(factor=2.0, begun=self._begun())[0].get("first")
-        if said is None or said is False:
-            return said
-        if not isinstance(said, str) or DIGEST.fullmatch(said) is None:
-            raise Gone(heard.nonsense("no digest"))
-        return bytes.fromhex(said)
+    def firsts(self, initials: Sequence[Frame]) -> list[bytes | None] | Literal[False]:
+        """Of each first frame, all of one size, a digest of what the checker takes from it; None where that cannot be
+        told of a frame, False where it cannot be told of any."""
+        batch = min(wire.BATCH, max(1, FRAMES_BYTES // initials[0].nbytes))
+        found: list[bytes | None] = []
+        while len(found) < len(initials):
+            part = initials[len(found) : len(found) + batch]
+            self._send(self._asking(wire.FIRST, 0, np.stack(part)))
+            said = self._answer(factor=2.0 * len(part), begun=self._begun())[0].get("firsts")
+            if said is False:
+                return False
+            if not isinstance(said, list) or len(said) != len(part):
+                raise Gone(heard.nonsense("no digests"))
+            found += [_digest(one) for one in said]
+        return found
 
     def inspect(self, initial: Frame, current: Frame) -> Inspection:
         self._send(self._asking(wire.INSPECT, self._keep(initial), current[None]))
@@ -376,6 +381,14 @@ class Worker:
 def _right(frames: NDArray[np.uint8]) -> None:
     if frames.dtype != UINT8 or frames.shape[-1] != 3:
         raise ValueError(f"frames are uint8 (…, H, W, 3), not {frames.dtype} {frames.shape}")
+
+
+def _digest(said: object) -> bytes | None:
+    if said is None:
+        return None
+    if not isinstance(said, str) or DIGEST.fullmatch(said) is None:
+        raise Gone(heard.nonsense("no digest"))
+    return bytes.fromhex(said)
 
 
 class Patience:

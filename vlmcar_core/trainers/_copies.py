@@ -30,6 +30,7 @@ class Together(VecEnv):
     def __init__(self, held: Copies) -> None:
         self._copies = held
         self._actions: NDArray[Any] = np.zeros(0)
+        self._records: list[dict[str, Any]] = []
         super().__init__(held.count, held.observation_space, held.action_space)
 
     def reset(self) -> VecEnvObs:
@@ -47,6 +48,21 @@ class Together(VecEnv):
             infos[number] = info
             info["TimeLimit.truncated"] = bool(step.truncated[number] and not step.terminated[number])
         return step.observations, step.rewards, step.terminated | step.truncated, infos
+
+    def pay_later(self) -> bool:
+        """As `Copies.pay_later`."""
+        return self._copies.pay_later()
+
+    def settle(self) -> NDArray[np.float32]:
+        """As `Copies.settle`, whose records are kept for `records`."""
+        settled = self._copies.settle()
+        self._records += settled.records
+        return settled.rewards
+
+    def records(self) -> list[dict[str, Any]]:
+        """Of the episodes that were told of by `settle` since this was called last."""
+        found, self._records = self._records, []
+        return found
 
     def close(self) -> None:
         self._copies.close()

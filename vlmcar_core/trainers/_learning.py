@@ -141,6 +141,9 @@ class _Watcher(BaseCallback):
             self.tell()
 
     def tell(self) -> None:
+        envs = self.training_env
+        if isinstance(envs, _copies.Together):
+            self._records += envs.records()
         if self.num_timesteps == self._told:
             return
         self._told = self.num_timesteps

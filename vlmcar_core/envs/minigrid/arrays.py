@@ -153,9 +153,25 @@ class Arrays:
     def first_frame(self, number: int) -> Frame:
         return self._picture.of(self._first_cells[number], self._first_agents[number])
 
+    def shot(self) -> "Shot":
+        keys = self.frame_keys(np.ones(self.count, np.bool_))
+        return Shot(keys, self._picture, self._cells.copy(), self._agents.copy())
+
     def close(self) -> None:
         for env in self._envs:
             env.close()
+
+
+class Shot(NamedTuple):
+    """A `Shot` (copies.py): the arrays at a moment."""
+
+    keys: NDArray[np.uint64]
+    picture: "Picture"
+    cells: NDArray[np.uint16]
+    agents: NDArray[np.int32]
+
+    def frame(self, number: int) -> Frame:
+        return self.picture.of(self.cells[number], self.agents[number])
 
 
 def _bare(env: gym.Env[Any, Any]) -> MiniGridEnv:

@@ -3,7 +3,7 @@
     L  {"key", "source"}                     load a checker                       -> A {}
     R  a RUN struct                          ask about frames in shared memory    -> F {"frame", …}*, E
     P  a RUN struct, a PLACE for each frame  the same, each with an initial frame of its own
-    O  a RUN struct, one frame               what is taken from it as a first one   -> A {"first": SHA-256, null, false}
+    O  a RUN struct                          what is taken from frames as first ones -> A {"firsts": [SHA-256 or null]}
     I  a RUN struct, one frame               the same, looked at closely          -> A {…} + packed masks
     D  {"source"}                            the static gate's findings           -> A {"findings": […]}
     U  {"source"}                            what a program seems to be           -> A {"classes", "findings"}
@@ -13,7 +13,7 @@
 Before the first request a worker says A {"layers": […]} or A {"refused": …}. Answers to R and P are float64 values in
 the second shared memory, written as they come, so that those that were given stay when the worker has to be killed:
 progress in [0, 1], or FAULTY, where an F message says why; NaN where there is none yet. To O it answers null where it
-cannot be told of this frame, false where it cannot be told of any.
+cannot be told of a frame, and false where it cannot be told of any.
 
 To wake a process on another core takes longer than most answers, so each end first looks for a moment whether something
 comes, and sleeps only then. The worker, which may read and write its channel and nothing else, looks at the bell: the

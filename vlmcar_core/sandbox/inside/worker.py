@@ -52,7 +52,7 @@ class Worker:
             wire.LOAD: self._load,
             wire.ASK: self._ask,
             wire.ASK_PAIRS: self._ask_pairs,
-            wire.FIRST: self._first,
+            wire.FIRST: self._firsts,
             wire.INSPECT: self._inspect,
             wire.DIAGNOSE: self._diagnose,
             wire.UNDERSTAND: self._understand,
@@ -114,14 +114,14 @@ class Worker:
             found = wire.FAULTY
         self._values[number] = found
 
-    def _first(self, text: bytes) -> None:
+    def _firsts(self, text: bytes) -> None:
         assert self._program is not None
         _, frames, _, _ = self._seen(text)
-        answer: str | bool | None = False
+        answer: list[str | None] | bool = False
         if self._readers is not None:
             functions = [self._program.names[name] for name in self._readers.functions]
-            answer, _ = self._program.call(lambda: first.told([function(frames[0].copy()) for function in functions]))
-        _send(wire.message(wire.ANSWER, {"first": answer}))
+            answer = [self._program.call(_told, functions, frame)[0] for frame in frames]
+        _send(wire.message(wire.ANSWER, {"firsts": answer}))
 
     def _inspect(self, text: bytes) -> None:
         assert self._program is not None
@@ -184,6 +184,10 @@ def run(order: Order, parent: int, channel: int, frames: int, values: int) -> No
     _send(wire.message(wire.ANSWER, {"layers": layers}))
     Worker(order, seen, said).serve()
     os._exit(0)
+
+
+def _told(functions: list[Any], frame: Any) -> str:
+    return first.told([function(frame.copy()) for function in functions])
 
 
 def _understood(source: str) -> dict[str, Any]:
