@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_export_gymnasium import lake
 from vlmcar_core import export, pipeline
 from vlmcar_core.store import Session
 from vlmcar_core.types import Recording
@@ -58,6 +59,22 @@ def passes(empty: Empty, bundle: Path) -> int:
     return int(count[1])
 
 
+def test_a_gymnasium_bundle_asks_for_the_extra_that_draws_and_acts_in_its_environment(
+    empty: Empty, tmp_path: Path
+) -> None:
+    """Before MiniGrid's, which brings what draws here."""
+    bundle = written(lake(tmp_path, "lake"), tmp_path / "bundle")
+    assert passes(empty, bundle) == 4
+    without = empty.run("demo.py", cwd=bundle)
+    assert without.returncode == 0 and "pygame is not installed, so recorded frames" in without.stdout, without.stderr
+    assert (bundle / "requirements-demo.txt").read_text().splitlines()[1].startswith("gymnasium[toy-text]  # made with")
+    assert empty.install("-r", "requirements-demo.txt", cwd=bundle).returncode == 0
+    played = empty.run("demo.py", cwd=bundle)
+    assert played.returncode == 0, played.stderr
+    assert played.stdout.count("FrozenLake-v1 draws the same first frame as recorded") == 2
+    assert played.stdout.count("the last frame is the same as recorded") == 2
+
+
 def test_a_minigrid_bundle_needs_nothing_else_and_its_demo_plays_the_environment(empty: Empty, tmp_path: Path) -> None:
     bundle = written(Session.open(EXAMPLES, "example-doorkey-6x6"), tmp_path / "doorkey")
     assert passes(empty, bundle) == 4
@@ -94,7 +111,7 @@ def test_a_bundle_whose_camera_is_the_studios_brings_it_and_its_demo_acts_in_the
     pipeline.verify(session)
     bundle = written(session, tmp_path / "bundle")
     card = (bundle / "card.md").read_text()
-    assert "a camera of the studio's own. Its code is in `studio/`" in card and "CPython 3.11" in card
+    assert "frames that code of the studio's own draws. It is in `studio/`" in card and "CPython 3.11" in card
     assert passes(empty, bundle) == 4
     shown = empty.run("demo.py", cwd=bundle)
     assert shown.returncode == 0 and f"{lacks} is not installed, so recorded frames are shown" in shown.stdout

@@ -67,7 +67,8 @@ and, where an episode asks for something in words:
 
 and, where its frames can be drawn without the studio:
 
-    standalone(task) -> Standalone | None         what makes and draws it there, as `make` and `scene` do here
+    standalone(task) -> Standalone | None         what makes and draws it there, as `make` and `scene` do here; raises
+                                                  BadInput where it cannot be made here
 
 Importing a family and calling tasks() is quick: what simulates (pybullet, MuJoCo) is imported by make().
 Files that begin with an underscore are parts of families.

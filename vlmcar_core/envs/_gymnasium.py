@@ -36,14 +36,14 @@ TAKEN = ("minigrid", "panda_gym", "metaworld", "cliport", "vlmcar_core")
 """Packages that have families of their own here."""
 
 NEEDED = {
-    "box2d": ("Box2D", 'pip install swig "gymnasium[box2d]"'),
-    "mujoco": ("mujoco", 'pip install "gymnasium[mujoco]"'),
-    "phys2d": ("jax", 'pip install "gymnasium[jax]"'),
-    "tabular": ("jax", 'pip install "gymnasium[jax]"'),
-    "classic_control": ("pygame", 'pip install "gymnasium[classic-control]"'),
-    "toy_text": ("pygame", 'pip install "gymnasium[toy-text]"'),
+    "box2d": ("Box2D", "box2d"),
+    "mujoco": ("mujoco", "mujoco"),
+    "phys2d": ("jax", "jax"),
+    "tabular": ("jax", "jax"),
+    "classic_control": ("pygame", "classic-control"),
+    "toy_text": ("pygame", "toy-text"),
 }
-"""What Gymnasium's own groups of environments need, and how to get it."""
+"""The module that Gymnasium's own groups of environments need, and the extra of Gymnasium that brings it."""
 
 CONTINUOUS_IDS = re.compile(r"MountainCarContinuous|Pendulum|phys2d/Pendulum|LunarLanderContinuous|Bipedal|CarRacing")
 """Of those that come with Gymnasium and are no MuJoCo ones; where a keyword changes it, `placed` sees."""
@@ -118,9 +118,15 @@ def _module(spec: EnvSpec) -> str:
     return entry.partition(":")[0] if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
 
 
-def _group(spec: EnvSpec) -> str:
+def group_of(spec: EnvSpec) -> str:
     """Of Gymnasium's own: classic_control, toy_text, mujoco, …"""
     return _module(spec).removeprefix(f"{BUILT_IN}.").partition(".")[0] if _ours(spec) else ""
+
+
+def registering(spec: EnvSpec) -> tuple[str, ...]:
+    """The modules that have to be imported for its id to be there: of its own package, those that the person named."""
+    top = _module(spec).partition(".")[0]
+    return () if _ours(spec) else tuple(name for name in allowed() if name.partition(".")[0] == top)
 
 
 def tasks(continuous: bool) -> list[EnvTask]:
@@ -132,7 +138,7 @@ def tasks(continuous: bool) -> list[EnvTask]:
 
 
 def _continuous(spec: EnvSpec) -> bool:
-    return _ours(spec) and (_group(spec) == "mujoco" or bool(CONTINUOUS_IDS.match(spec.id)))
+    return _ours(spec) and (group_of(spec) == "mujoco" or bool(CONTINUOUS_IDS.match(spec.id)))
 
 
 def _describe(spec: EnvSpec) -> EnvTask:
@@ -147,8 +153,11 @@ def _lost(name: str, why: str) -> EnvTask:
 
 
 def _missing(spec: EnvSpec) -> str:
-    module, how = NEEDED.get(_group(spec), ("", ""))
-    return f"cannot be made: {module} is not installed; {how}" if module and find_spec(module) is None else ""
+    module, extra = NEEDED.get(group_of(spec), ("", ""))
+    if not module or find_spec(module) is not None:
+        return ""
+    before = "swig " if extra == "box2d" else ""  # what its older versions are built with
+    return f'cannot be made: {module} is not installed; pip install {before}"gymnasium[{extra}]"'
 
 
 # Making one
@@ -173,18 +182,23 @@ def _made(task: Task) -> Shown:
     if missing := _missing(spec):
         raise BadInput(f"{task.env_id} {missing}")
     keywords, rule = arguments(wanted["kwargs"]), _rule(spec, wanted)
-    steps = wanted["max_steps"] or spec.max_episode_steps or STEPS
-    if _group(spec) == "mujoco" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    steps = most_steps(spec, wanted)
+    if group_of(spec) == "mujoco" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         env = gym.make(spec, max_episode_steps=steps, render_mode="rgb_array", disable_env_checker=True, **keywords)
-        for wrapper in _wrappers(wanted["wrappers"]):
-            env = wrapper(env)
+        for module, name in wrappers(wanted["wrappers"]):
+            env = _wrapper(module, name)(env)
     except FAULTS as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{task.env_id} cannot be made ({one_line(str(error), 300)})") from error
     return Shown(env, rule, steps, wanted["height"])
+
+
+def most_steps(spec: EnvSpec, wanted: Mapping[str, Any]) -> int:
+    """After so many steps an episode is truncated."""
+    return int(wanted["max_steps"] or spec.max_episode_steps or STEPS)
 
 
 def find(env_id: str | None) -> EnvSpec:
@@ -225,10 +239,14 @@ def _words(value: Any) -> Iterator[str]:
         yield from _words(part)
 
 
-def _wrappers(text: str) -> list[type[gym.Wrapper[Any, Any, Any, Any]]]:
-    """Classes of packages that the person has named."""
+def wrappers(text: str) -> list[tuple[str, str]]:
+    """Module and class of each, innermost first.
+
+    Raises:
+        BadInput: one is not written so, or is of a package that the person has not named.
+    """
     tops = {name.partition(".")[0] for name in allowed()}
-    found: list[type[gym.Wrapper[Any, Any, Any, Any]]] = []
+    found = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         module, _, name = entry.partition(":")
         if not MODULE.fullmatch(module) or not name.isidentifier():
@@ -239,11 +257,15 @@ def _wrappers(text: str) -> list[type[gym.Wrapper[Any, Any, Any, Any]]]:
                 f"the wrapper {entry!r} is of a package that you have not named; if you trust it: --gym-module {top}, "
                 f"or {MODULES_VARIABLE}={top}"
             )
-        kind = getattr(import_module(module), name, None)
-        if not (isinstance(kind, type) and issubclass(kind, gym.Wrapper)):
-            raise BadInput(f"{entry!r} is no gymnasium.Wrapper")
-        found.append(kind)
+        found.append((module, name))
     return found
+
+
+def _wrapper(module: str, name: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
+    kind = getattr(import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, gym.Wrapper)):
+        raise BadInput(f"{f'{module}:{name}'!r} is no gymnasium.Wrapper")
+    return kind
 
 
 def _rule(spec: EnvSpec, wanted: Mapping[str, Any]) -> Rule:

@@ -56,7 +56,7 @@ class Shown(gym.Wrapper[Any, Any, Any, Any]):
         frame = self.env.render()
         if problem := frame_problem(frame):
             raise BadInput(f"{self.spec.id if self.spec else 'the environment'}: {problem}")
-        return _shrunk(np.asarray(frame), self._height)
+        return shrunk(np.asarray(frame), self._height)
 
 
 def _true(value: Any) -> bool:
@@ -75,7 +75,8 @@ def frame_problem(frame: Any) -> str:
     return ""
 
 
-def _shrunk(frame: Frame, height: int) -> Frame:
+def shrunk(frame: Frame, height: int) -> Frame:
+    """A frame in a smaller height, its width in proportion; as it is where that is 0, or no smaller."""
     if not height or height >= frame.shape[0]:
         return frame
     import cv2

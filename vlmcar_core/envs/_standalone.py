@@ -1,4 +1,4 @@
-"""Environments that are simulated by pybullet, outside of the studio: their own code is copied into the bundle."""
+"""Environments that the studio draws itself, outside of it: their own code is copied into the bundle."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -11,7 +11,7 @@ SOURCE = '''"""The environment in which the checkers were verified. `studio` is 
 from typing import Any
 
 import gymnasium as gym
-
+{first}
 if __package__:  # imported as a part of a package
     from .studio.{module} import {names}
 else:  # imported with this folder on the path
@@ -30,11 +30,19 @@ def scene(env: gym.Env) -> Any:
     """The frame that checkers look at, RGB uint8 (H, W, 3); of an environment that `make` made."""
     return {scene}
 '''
-WHEELS = "pybullet has wheels up to CPython 3.11: with a later one pip compiles it, which needs a C++ compiler"
+PYBULLET = "pybullet has wheels up to CPython 3.11: with a later one pip compiles it, which needs a C++ compiler"
 
 
 def of(
-    module: str, names: Sequence[str], env_id: str, settings: dict[str, Any], make: str, scene: str, packages: str
+    module: str,
+    names: Sequence[str],
+    env_id: str,
+    settings: dict[str, Any],
+    make: str,
+    scene: str,
+    packages: str,
+    note: str = PYBULLET,
+    first: str = "",
 ) -> Standalone:
     """How a family's own environment is made.
 
@@ -46,9 +54,17 @@ def of(
         make: the expression that makes it.
         scene: the expression that draws `env`.
         packages: the distributions that are needed, by name.
+        note: what else there is to know.
+        first: a module that is imported before: where it is missing that is told there, not when it is needed.
     """
     text = SOURCE.format(
-        module=module, names=", ".join(names), env_id=env_id, settings=settings, make=make, scene=scene
+        module=module,
+        names=", ".join(names),
+        env_id=env_id,
+        settings=settings,
+        make=make,
+        scene=scene,
+        first=f"import {first}  # noqa: F401 (told here where it is missing)\n" if first else "",
     )
     needed = tuple(f"{name}  # made with {version(name)}" for name in packages.split())
-    return Standalone(text, needed, (module,), WHEELS)
+    return Standalone(text, needed, (module,), note)

@@ -15,10 +15,11 @@ from vlmcar_core.envs._gymnasium import (
     success_in,
     versions,
 )
+from vlmcar_core.envs._gymnasium_alone import standalone
 from vlmcar_core.envs._gymnasium_shown import FlatView
 from vlmcar_core.types import Task
 
-__all__ = ["SETTINGS", "expert", "make", "scene", "steps_limit", "succeeded", "success_in", "versions"]
+__all__ = ["SETTINGS", "expert", "make", "scene", "standalone", "steps_limit", "succeeded", "success_in", "versions"]
 
 TITLE = "Gymnasium, continuous actions"
 CONTINUOUS = True

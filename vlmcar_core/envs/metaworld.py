@@ -31,6 +31,7 @@ from vlmcar_core.envs import (
     Pressed,
     Scene,
     Setting,
+    Standalone,
     _decoy,
     _extra,
     _hand,
@@ -161,13 +162,9 @@ def make(task: Task) -> gym.Env[Any, Any]:
         UnknownName: there is no such task.
         BadInput: a setting is unknown or out of range, the package is not installed, or MuJoCo cannot draw here.
     """
-    wanted = chosen(task.settings, SETTINGS)
-    name = str(task.env_id).removeprefix(BEGINNING)
-    if name not in NAMES or task.env_id == name:
-        raise UnknownName.among("environment", task.env_id, [BEGINNING + known for known in NAMES])
+    wanted, name = chosen(task.settings, SETTINGS), _name(task)
     if find_spec("metaworld") is None:
         raise BadInput(f"{task.env_id} {MISSING}")
-    _choose_backend()
     faults: tuple[type[Exception], ...] = (AttributeError, ImportError, RuntimeError)
     try:
         faults = (*faults, import_module("mujoco").FatalError)
@@ -177,6 +174,13 @@ def make(task: Task) -> gym.Env[Any, Any]:
         backend = os.environ.get("MUJOCO_GL")
         raise BadInput(f"{task.env_id}: {NO_RENDERER.format(backend=backend, error=error)}") from error
     return env
+
+
+def _name(task: Task) -> str:
+    name = str(task.env_id).removeprefix(BEGINNING)
+    if name not in NAMES or task.env_id == name:
+        raise UnknownName.among("environment", task.env_id, [BEGINNING + known for known in NAMES])
+    return name
 
 
 def _choose_backend() -> None:
@@ -195,6 +199,7 @@ class SeededTask(gym.Wrapper[NDArray[np.float64], Action, NDArray[np.float64], A
     """What the suite itself says about the state now."""
 
     def __init__(self, name: str, camera: str, size: int, shadows: bool, dense_reward: bool, extra: str) -> None:
+        _choose_backend()
         self.extra = _extra.read(extra, _decoy.SHAPES, _decoy.COLOURS)
         kind = import_module("metaworld.env_dict").ALL_V3_ENVIRONMENTS[name]
         suite = kind(render_mode="rgb_array", width=size, height=size)
@@ -404,6 +409,23 @@ def facts(env: gym.Env[Any, Any]) -> dict[str, bool]:
     if task.name.startswith(GRASP_IS_SEEN):
         found["grasp success"] = bool(task.info["grasp_success"])
     return found
+
+
+def standalone(task: Task) -> Standalone:
+    """The same environment and the same frames, of Meta-World, MuJoCo and a copy of this file."""
+    from vlmcar_core.envs import _standalone
+
+    return _standalone.of(
+        "envs.metaworld",
+        ("SeededTask",),
+        str(task.env_id),
+        chosen(task.settings, SETTINGS),
+        f"SeededTask({_name(task)!r}, **SETTINGS)",
+        "env.render()",
+        "metaworld mujoco pillow",
+        note="Without a display MuJoCo draws through EGL or OSMesa (Debian: libegl1, or libosmesa6)",
+        first="metaworld",
+    )
 
 
 def versions() -> dict[str, str]:

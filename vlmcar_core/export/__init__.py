@@ -8,7 +8,7 @@
     wrapper.py            for Gymnasium
     sb3_wrapper.py        for Stable-Baselines3's vectorised environments
     environment.py        how its environment is made and drawn; where that is possible
-    studio/               our own code that it needs, copied: for the arm and the tabletop
+    studio/               our own code that it needs, copied: for the arm, the tabletop, Meta-World
     recorded.py, demo.py  recorded episodes played again
     tests/                decisive frames and whole episodes, and what must be answered and paid
     requirements.txt, requirements-demo.txt

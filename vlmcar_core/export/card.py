@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from vlmcar_core import examinations, runs, verdicts
 from vlmcar_core.envs import Standalone
 from vlmcar_core.escaping import one_line
-from vlmcar_core.export import code
 from vlmcar_core.export.evidence import Evidence
 from vlmcar_core.export.source import Source
 from vlmcar_core.payments import FARMED, WAYS, Payment
@@ -15,13 +14,13 @@ from vlmcar_core.types import Count
 
 SIGNS = re.compile(r"([\\`*_\[\]<>#|!&~$@]|:(?=//)|www\.)")
 
-COPIED = """The checkers look at frames of a camera of the studio's own. Its code is in `studio/`, and
+COPIED = """The checkers look at frames that code of the studio's own draws. It is in `studio/`, and
 `environment.make()` makes the environment that it draws, with the packages of `requirements-demo.txt`. In another
 picture of the same scene the checkers may see anything: keep to `environment.scene`, or verify anew on yours."""
 
-CAMERA = """**The checkers look at frames of a camera of the studio's own**, which is not in this bundle. In another
-picture of the same scene they may see anything: give `CheckerReward` a `scene` that draws as the recorded frames in
-`tests/frames` are drawn, or verify anew on yours."""
+CAMERA = """**What draws the frames that the checkers look at is not in this bundle.** In another picture of the same
+scene they may see anything: give `CheckerReward` a `scene` that draws as the recorded frames in `tests/frames` are
+drawn, or verify anew on yours."""
 
 
 def text(source: Source, evidence: Evidence) -> str:
@@ -170,7 +169,7 @@ def _made(source: Source) -> Iterator[str]:
 def _use(source: Source) -> Iterator[str]:
     potential = any(payment.way == "potential" for payment in source.payments.values())
     success = ", succeeded=succeeded" if potential else ""
-    alone = code.standalone(source)
+    alone = source.standalone
     made = "environment.make()" if alone is not None and alone.modules else "your_environment"
     scene = ", scene=environment.scene" if alone is not None else ""
     yield "## Use"
@@ -210,7 +209,7 @@ def _tried(alone: Standalone | None) -> Iterator[str]:
 def _limits(source: Source, evidence: Evidence) -> Iterator[str]:
     yield "## Limits"
     yield ""
-    alone = code.standalone(source)
+    alone = source.standalone
     if source.task.env_id is not None and (alone is None or alone.modules):
         yield CAMERA if alone is None else COPIED
         yield ""

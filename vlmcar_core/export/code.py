@@ -11,7 +11,6 @@ from types import ModuleType
 
 import vlmcar_core
 from vlmcar_core import errors
-from vlmcar_core.envs import Standalone
 from vlmcar_core.errors import BadInput
 from vlmcar_core.escaping import one_line
 from vlmcar_core.export import copying
@@ -119,7 +118,7 @@ def files(source: Source) -> dict[str, bytes]:
         "tests/test_reward.py": _copied(PARTS / "test_reward.py"),
         "requirements.txt": "\n".join(requirements(source)) + "\n",
     }
-    environment = standalone(source)
+    environment = source.standalone
     if environment is not None:
         found["environment.py"] = environment.source
         found["requirements-demo.txt"] = "\n".join(["-r requirements.txt", *environment.packages]) + "\n"
@@ -137,13 +136,6 @@ def requirements(source: Source) -> list[str]:
     imported = {name for step in source.proposal.steps for name in _imports(step.key, step.checker.source)}
     wanted = dict.fromkeys([*ALWAYS, *(REQUIRED[name] for name in sorted(imported & set(REQUIRED)))])
     return [f"{name}  # made with {metadata.version(name)}" for name in wanted]
-
-
-def standalone(source: Source) -> Standalone | None:
-    """How the task's environment is made without the studio; None where it is not."""
-    make = getattr(source.family, "standalone", None)
-    found: Standalone | None = make(source.task) if make is not None else None
-    return found
 
 
 def _imports(key: str, text: str) -> set[str]:

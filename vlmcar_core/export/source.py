@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from types import ModuleType
 
 from vlmcar_core import dialogues, plugins, prompts, runs
 from vlmcar_core.dialogues import Dialogue
+from vlmcar_core.envs import Standalone
 from vlmcar_core.errors import BadInput, DamagedFile, UnknownName
 from vlmcar_core.examinations import Examination
 from vlmcar_core.marks import Mark, standing
@@ -51,6 +53,9 @@ class Source:
     family: ModuleType | None
     """The environment's; None for a session of frames only, or where it cannot be loaded."""
 
+    standalone: Standalone | None
+    """How its environment is made and drawn without the studio; None where that is not known, or not here."""
+
     notes: tuple[str, ...]
     """What could not be read, or is not in the bundle."""
 
@@ -84,6 +89,7 @@ class Source:
         if lacking := len(verification.trajectories) - len(infos):
             notes.append(f"{lacking} trajectories that it was verified on are gone or damaged")
         task = session.task
+        family = _family(task, notes)
         return cls(
             session=session,
             task=task,
@@ -96,7 +102,8 @@ class Source:
             marks=tuple(mark for mark in standing(session.marks().items) if mark.key in keys),
             trained=tuple(trained),
             payments=_payments(proposal, trained),
-            family=_family(task, notes),
+            family=family,
+            standalone=_standalone(task, family, notes),
             notes=tuple(notes),
         )
 
@@ -169,6 +176,16 @@ def _family(task: Task, notes: list[str]) -> ModuleType | None:
     except UnknownName as error:
         notes.append(str(error))
         return None
+
+
+def _standalone(task: Task, family: ModuleType | None, notes: list[str]) -> Standalone | None:
+    make = getattr(family, "standalone", None)
+    try:
+        found: Standalone | None = make(task) if make is not None else None
+    except (BadInput, PackageNotFoundError) as error:
+        notes.append(f"its demo shows recorded frames, since its environment cannot be made here: {error}")
+        return None
+    return found
 
 
 def prompt_hashes(dialogue: Dialogue) -> dict[str, str]:

@@ -13,17 +13,31 @@ from reward import Reward, succeeded
 from wrapper import CheckerReward
 
 
-def live(episode: dict[str, Any]) -> CheckerReward | None:
-    """The environment at the recorded episode's beginning; None where it cannot be had."""
+def made() -> gym.Env[Any, Any] | None:
+    """The environment; None where it cannot be had."""
     if importlib.util.find_spec("environment") is None:
-        print("The frames were drawn by a camera of the studio's own, so recorded frames are shown; see card.md.")
+        print("What draws its frames is not in this bundle, so recorded frames are shown; see card.md.")
         return None
     try:
         import environment
-    except ImportError as error:
-        print(f"{error.name} is not installed, so recorded frames are shown; see requirements-demo.txt.")
+
+        env: gym.Env[Any, Any] = environment.make()
+        return env
+    except (ImportError, gym.error.Error) as error:
+        missing = getattr(error, "name", None)
+        why = f"{missing} is not installed" if missing else f"The environment cannot be made here ({error})"
+        print(f"{why}, so recorded frames are shown; see requirements-demo.txt.")
         return None
-    env = CheckerReward(environment.make(), Reward(), scene=environment.scene, succeeded=succeeded)
+
+
+def live(episode: dict[str, Any]) -> CheckerReward | None:
+    """The environment at the recorded episode's beginning; None where it cannot be had."""
+    inner = made()
+    if inner is None:
+        return None
+    import environment
+
+    env = CheckerReward(inner, Reward(), scene=environment.scene, succeeded=succeeded)
     env.reset(seed=episode["seed"])
     same = np.array_equal(environment.scene(env.env), frame(episode["frames"][episode["order"][0]]))
     print(f"{environment.ENV_ID} draws the {'same first frame as' if same else 'another first frame than'} recorded.")
