@@ -13,13 +13,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from tests.conftest import NEVER
+from tests.conftest import NEVER, proposal
 from tests.test_gymnasium import MODULE, REACHED, STILL, TO_THE_END, named
-from vlmcar_core import export, pipeline, plugins
+from vlmcar_core import export, jobs, pipeline, plugins, runs
 from vlmcar_core.envs import Standalone, _gymnasium
 from vlmcar_core.errors import BadInput, UnknownName
 from vlmcar_core.export import copying
 from vlmcar_core.rollouts import record_actions
+from vlmcar_core.runs import RunConfig
 from vlmcar_core.store import Session
 from vlmcar_core.types import Checker, Proposal, Recording, SubTask, Task
 
@@ -164,6 +165,37 @@ def test_an_environment_that_cannot_be_made_any_more_is_told_of(tmp_path: Path) 
     environment = tmp_path / "bundle" / "environment.py"
     environment.write_text(environment.read_text().replace("ENV_ID = 'FrozenLake-v1'", "ENV_ID = 'FrozenLake-v77'"))
     assert demo(tmp_path / "bundle").count("The environment cannot be made here (Environment version `v77`") == 2
+
+
+LEANS = """
+def check(initial, current):
+    return bool((current != initial).any())
+"""
+
+
+@pytest.mark.parametrize("settings", [{}, {"success_by": "return", "success_return": 9.5}, {"success_by": "unknown"}])
+def test_a_potential_takes_a_bundles_word_on_success_as_the_studio_takes_its_own(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    session = pipeline.create_from_env(
+        tmp_path, "pole", "CartPole-v1", 0, {"height": 100, **settings}, Recording(0, 3, 200)
+    )
+    pipeline.record(session)
+    session.add_proposal(proposal(("lean", LEANS), goal=LEANS))
+    pipeline.verify(session)
+    folder = session.new_run_folder()
+    runs.write_config(folder, RunConfig(proposal=0, pay="potential"))
+    with jobs.running(folder, "train"):
+        pass
+    made = pipeline.export(session)
+    told = json.loads(made.files["tests/recorded.json"])["episodes"]
+    assert told and all(one["terminated"] for one in told) and {"once", "potential"} == set(told[0]["paid"])
+    export.write(made, tmp_path / "bundle")
+    command = [sys.executable, "-m", "unittest", "discover", "tests"]
+    found = subprocess.run(command, cwd=tmp_path / "bundle", capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    known = "succeeded = None" not in made.files["reward.py"].decode()
+    assert known == (settings.get("success_by") != "unknown")
 
 
 @pytest.mark.skipif(find_spec("metaworld") is None, reason="Meta-World is not installed")

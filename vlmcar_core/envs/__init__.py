@@ -200,6 +200,10 @@ class Standalone:
     note: str = ""
     """What else there is to know, such as where a package cannot be installed."""
 
+    succeeded: str = ""
+    """For a family with `success_in`: the text of a function `succeeded(rewards, terminated)`, which is what tells
+    success in this task; empty where rewards do not tell it."""
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -181,7 +181,7 @@ def _made(task: Task) -> Shown:
     wanted, spec = chosen(task.settings, SETTINGS), find(task.env_id)
     if missing := _missing(spec):
         raise BadInput(f"{task.env_id} {missing}")
-    keywords, rule = arguments(wanted["kwargs"]), _rule(spec, wanted)
+    keywords, rule = arguments(wanted["kwargs"]), rule_of(spec, wanted)
     steps = most_steps(spec, wanted)
     if group_of(spec) == "mujoco" and sys.platform == "linux" and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")
@@ -268,7 +268,8 @@ def _wrapper(module: str, name: str) -> type[gym.Wrapper[Any, Any, Any, Any]]:
     return kind
 
 
-def _rule(spec: EnvSpec, wanted: Mapping[str, Any]) -> Rule:
+def rule_of(spec: EnvSpec, wanted: Mapping[str, Any]) -> Rule:
+    """What counts as success. Raises `BadInput` where the key of info that tells it is not named."""
     by = wanted["success_by"]
     if by == "info":
         if not wanted["success_key"]:

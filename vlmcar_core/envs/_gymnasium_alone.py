@@ -1,10 +1,13 @@
 """A Gymnasium environment outside of the studio: what makes and draws it there, of public packages alone."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import distribution, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec
 
 from vlmcar_core.envs import Standalone, _gymnasium, chosen
 from vlmcar_core.envs._gymnasium import NEEDED, SETTINGS, group_of
@@ -58,6 +61,9 @@ BACKEND = """
 if sys.platform == "linux" and not os.environ.get("DISPLAY"):
     os.environ.setdefault("MUJOCO_GL", "egl")  # MuJoCo draws without a display
 """
+SUCCEEDED = '''def succeeded(rewards: NDArray[np.float64], terminated: bool) -> bool:
+    """A return of at least {least!r}."""
+    return bool(len(rewards) and rewards.sum() >= {least!r})'''
 MUJOCO = "Without a display MuJoCo draws through EGL (Debian: libegl1), or what the variable MUJOCO_GL names"
 UNKNOWN = "pip does not know where {names} came from: what `environment.py` imports has to be on the path"
 
@@ -70,25 +76,33 @@ def standalone(task: Task) -> Standalone:
         BadInput: a setting is wrong, or names a wrapper of a package that the person has not named.
     """
     wanted, spec = chosen(task.settings, SETTINGS), _gymnasium.find(task.env_id)
-    wrappers = _gymnasium.wrappers(wanted["wrappers"])
+    modules = [*_gymnasium.registering(spec), *(module for module, _ in _gymnasium.wrappers(wanted["wrappers"]))]
+    packages, notes = _needed({module.partition(".")[0] for module in modules})
+    _, extra = NEEDED.get(group_of(spec), ("", ""))
+    if extra:
+        packages.insert(0, f"gymnasium[{extra}]  # made with {version('gymnasium')}")
+    if extra == "mujoco":
+        notes.append(MUJOCO)
+    rule = _gymnasium.rule_of(spec, wanted)
+    succeeded = SUCCEEDED.format(least=float(rule.least)) if rule.by == "return" else ""
+    return Standalone(_source(spec, wanted), tuple(packages), note=". ".join(notes), succeeded=succeeded)
+
+
+def _source(spec: EnvSpec, wanted: Mapping[str, Any]) -> str:
+    """Every value of a session goes in as a literal of ASCII: whatever its words are, they are words."""
     module, extra = NEEDED.get(group_of(spec), ("", ""))
-    registering = _gymnasium.registering(spec)
-    text = SOURCE.format(
+    return SOURCE.format(
         system=SYSTEM if extra == "mujoco" else "",
         env_id=spec.id,
         arguments=_gymnasium.arguments(wanted["kwargs"]),
         steps=_gymnasium.most_steps(spec, wanted),
-        wrappers=tuple(wrappers),
-        imported=(*filter(None, [module]), *registering),
+        wrappers=tuple(_gymnasium.wrappers(wanted["wrappers"])),
+        imported=(*filter(None, [module]), *_gymnasium.registering(spec)),
         height=int(wanted["height"]),
         side_min=SIDE_MIN,
         backend=BACKEND if extra == "mujoco" else "",
         shrunk=inspect.getsource(shrunk),
     )
-    packages, notes = _needed({name.partition(".")[0] for name in (*registering, *(name for name, _ in wrappers))})
-    if extra:
-        packages.insert(0, f"gymnasium[{extra}]  # made with {version('gymnasium')}")
-    return Standalone(text, tuple(packages), (), ". ".join([*notes, *([MUJOCO] if extra == "mujoco" else [])]))
 
 
 def _needed(tops: set[str]) -> tuple[list[str], list[str]]:

@@ -7,7 +7,6 @@ import re
 import textwrap
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 import vlmcar_core
 from vlmcar_core import errors
@@ -178,7 +177,7 @@ def _reward(source: Source) -> str:
         goal=_step(goal.key, goal.title, modules[goal.key]),
         paid_goal="" if source.proposal.subtasks else ", unless as the only step",
         payments="\n".join(f"    {name!r}: {_payment(payment)}," for name, payment in source.payments.items()),
-        succeeded=_succeeded(source.family),
+        succeeded=_succeeded(source),
     )
 
 
@@ -195,10 +194,13 @@ def _payment(payment: Payment) -> str:
     )
 
 
-def _succeeded(family: ModuleType | None) -> str:
-    """The family's own word on success, where it stands on its own."""
+def _succeeded(source: Source) -> str:
+    """The family's own word on success, where it stands on its own; where that depends on the task, the task's."""
+    family = source.family
     if family is None:
         return NO_SUCCESS
+    if hasattr(family, "success_in"):
+        return (source.standalone.succeeded if source.standalone is not None else "") or NO_SUCCESS
     text = textwrap.dedent(inspect.getsource(family.succeeded)).rstrip()
     known = {*vars(builtins), "np", "NDArray", "rewards", "terminated"}
     used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
