@@ -103,6 +103,10 @@ def firing(
         alt="When checkers fired",
         config=widgets.saving("fires"),
     )
+    st.caption(
+        "A click on a mark shows its frame in the replay below. By keyboard: choose the trajectory there, and step "
+        "from change to change; *Signs and keys* names the keys."
+    )
     points = chosen["selection"]["points"] if chosen else []
     place = (points[0].get("y"), points[0].get("x")) if points else None
     if place is not None and place != st.session_state.get("firing-at"):

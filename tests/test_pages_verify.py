@@ -45,6 +45,12 @@ def test_each_checker_has_its_judgement_with_counts_and_the_random_length(root: 
     assert "random episodes of at most 100 steps" in text
 
 
+def test_the_figure_of_fires_says_how_one_comes_to_a_frame(root: Path) -> None:
+    verified(root)
+    text = said(opened("verify", "red"))
+    assert "A click on a mark shows its frame" in text and "By keyboard: choose the trajectory" in text
+
+
 def test_first_wrong_frame_opens_that_trajectory_at_that_frame(root: Path) -> None:
     verified(root)
     app = opened("verify", "red")
