@@ -155,14 +155,14 @@ def _is_paid(session: Session, proposal: Proposal, id: str) -> bool:
 
 def _mend(session: Session, proposal: Proposal, key: str, words: str) -> Remedy:
     quoted = shlex.quote(key)
-    paid = [step.key for step in proposal.paid]
     apart = (
         " Where no picture tells what was meant from what was done (a box that was opened is as gone as one that was "
-        f"taken), leave it to the environment's own reward: train anew with --weight {key}=0."
+        "taken), leave the last sub-task to the environment's own reward: train anew with --weight "
+        f"{proposal.paid[-1].key}=0."
     )
     return Remedy(
         "mend",
-        f"{words} Mend “{key}”, by hand or by a model, and verify again.{apart if key in paid[1:] else ''}",
+        f"{words} Mend “{key}”, by hand or by a model, and verify again.{apart if len(proposal.paid) > 1 else ''}",
         f"vlmcar edit set {session.name} {quoted} --code FILE   or: vlmcar repair {session.name} {quoted} --auto",
         proposal.number,
         key,
