@@ -85,30 +85,30 @@ class EpisodeCopies:
         self._paid: list[list[str]] = [[] for _ in range(self.count)]
         self._keys = () if payer is None else payer.keys
         self._components = np.zeros((self.count, len(self._keys)))
-        self._played: Played | None = None
-        """What payers look at where they pay later."""
+        self._kept: Kept | None = None
+        """The simulation, where payers pay later, and what they look at then."""
+        self._played = Played(self.count)
         self._moments: list[Moment] = []
         """Not paid for yet."""
 
     def pay_later(self) -> bool:
-        if self._payer is None or not isinstance(self._simulation, Kept):
-            return False
-        self._played = Played(self.count)
-        return True
+        if self._payer is not None and isinstance(self._simulation, Kept):
+            self._kept = self._simulation
+        return self._kept is not None
 
     def reset(self, seed: int | None = None) -> NDArray[Any]:
         self._simulation.reset(seed)
         self._moments.clear()
-        if self._played is not None:
-            self._played.begin(self._every, self._shot())
-        self._begin(self._every, self._played or self._simulation)
+        if self._kept is not None:
+            self._played.begin(self._every, self._kept.shot())
+        self._begin(self._every, self._simulation if self._kept is None else self._played)
         return self._simulation.observations()
 
     def step(self, actions: NDArray[Any]) -> Stepped:
         rewards, terminated, truncated = self._simulation.step(actions)
         ended = np.flatnonzero(terminated | truncated)
-        if self._played is not None:
-            total, infos = self._later(rewards, terminated, ended)
+        if self._kept is not None:
+            total, infos = self._later(self._kept, rewards, terminated, ended)
         else:
             total, infos = self._now(rewards, terminated, ended)
         return Stepped(self._simulation.observations(), total.astype(np.float32), terminated, truncated, infos)
@@ -116,7 +116,7 @@ class EpisodeCopies:
     def settle(self) -> Settled:
         moments, self._moments = self._moments, []
         late, records = np.zeros((len(moments), self.count), np.float32), list[dict[str, Any]]()
-        if self._payer is None or self._played is None:
+        if self._payer is None or self._kept is None:
             return Settled(late, records)
         self._payer.ahead(moments)
         for number, moment in enumerate(moments):
@@ -147,19 +147,15 @@ class EpisodeCopies:
         return total, infos
 
     def _later(
-        self, rewards: NDArray[np.float64], terminated: NDArray[np.bool_], ended: NDArray[np.intp]
+        self, kept: Kept, rewards: NDArray[np.float64], terminated: NDArray[np.bool_], ended: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], dict[int, dict[str, Any]]]:
         """The same, but for what `settle` gives."""
         assert self._payer is not None
-        shot, infos = self._shot(), self._last_seen(ended)
+        shot, infos = kept.shot(), self._last_seen(ended)
         if len(ended):
-            self._simulation.restart(ended)
-        self._moments.append(Moment(shot, rewards, terminated, ended, self._shot() if len(ended) else None))
+            kept.restart(ended)
+        self._moments.append(Moment(shot, rewards, terminated, ended, kept.shot() if len(ended) else None))
         return rewards if self._payer.env_reward else np.zeros(self.count), infos
-
-    def _shot(self) -> Shot:
-        assert isinstance(self._simulation, Kept)
-        return self._simulation.shot()
 
     def _last_seen(self, ended: NDArray[np.intp]) -> dict[int, dict[str, Any]]:
         last = self._simulation.observations() if len(ended) else None
