@@ -6,8 +6,8 @@
 The answers in example-recorded-answers were written by hand, in the form in which a model answers, and handed in by the
 clipboard: no VLM was at hand. One of them is wrong, as it was when it was first written, and is mended in two rounds.
 
-Each is small enough for git: fewer and shorter random episodes than the paper's hundred, and one training run
-per reward; what it shows is what these commands printed on the machine that ran them.
+Each is small enough for git: fewer and shorter random episodes than the paper's hundred, and runs without their
+checkpoints and TensorBoard files; what it shows is what these commands printed on the machine that ran them.
 """
 
 import argparse
@@ -76,6 +76,15 @@ def main() -> None:
                 done = subprocess.run([sys.executable, "-m", "vlmcar_core", "--root", str(ROOT), *command])
                 if done.returncode not in (0, REJECTED):
                     sys.exit(done.returncode)
+            _lighten(ROOT / name)
+
+
+def _lighten(session: Path) -> None:
+    """Remove what is large, and can be made again by training again."""
+    for path in session.glob("runs/*/checkpoint-*.zip"):
+        path.unlink()
+    for path in session.glob("runs/*/tensorboard"):
+        shutil.rmtree(path)
 
 
 if __name__ == "__main__":

@@ -13,23 +13,35 @@ FLAT = 20  # a cell whose brightest channel varies by less shows nothing
 SAME = 0.8  # correlation from which on two looks are the same
 
 
-def looks(image):
-    """Every cell's look: its brightest channel, centred and of length 1, so that colour and light do not matter."""
+def sampled(image):
+    """The picture at SIDE x SIDE pixels a cell."""
     rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
-    red, green, blue = cv2.split(image[: rows * TILE, : columns * TILE])
+    whole = image[: rows * TILE, : columns * TILE]
+    return cv2.resize(whole, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_NEAREST)
+
+
+def cells(image):
+    """Every cell's brightest channel, so that colour does not matter, row by row: uint8 (cells, pixels)."""
+    rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
+    red, green, blue = cv2.split(sampled(image))
     brightest = cv2.max(cv2.max(red, green), blue)
-    small = cv2.resize(brightest, (columns * SIDE, rows * SIDE), interpolation=cv2.INTER_AREA)
-    cells = small.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, EDGE:-1, EDGE:-1]
-    cells = cells.reshape(rows, columns, -1).astype(np.float32)
-    flat = cells.max(axis=2) - cells.min(axis=2) < FLAT
-    cells -= cells.mean(axis=2, keepdims=True)
-    cells /= np.maximum(np.linalg.norm(cells, axis=2, keepdims=True), 1e-6)
-    cells[flat] = 0
-    return cells
+    inside = brightest.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)[:, :, EDGE:-1, EDGE:-1]
+    return inside.reshape(rows * columns, -1)
+
+
+def alike(image, *pictures):
+    """Where cells look like one of some pictures, whatever the light: a list of (row, column)."""
+    seen = cells(image)
+    values = seen.astype(np.float32)
+    total = values.sum(axis=1)
+    spread = np.sqrt(np.maximum(np.einsum("cp,cp->c", values, values) - total * total / values.shape[1], 1))
+    correlation = np.max([values @ picture for picture in pictures], axis=0) / spread
+    places = np.flatnonzero((correlation > SAME) & (seen.max(axis=1) - seen.min(axis=1) >= FLAT))
+    return [divmod(int(place), image.shape[1] // TILE) for place in places]
 
 
 def picture(text):
-    """A look from its drawing: '.' is dark, 9 is bright."""
+    """A cell from its drawing, centred and of length 1: '.' is dark, 9 is bright."""
     look = np.array([[int(c) for c in line.replace(".", "0")] for line in text.split()], np.float32)
     look -= look.mean()
     return look.ravel() / np.linalg.norm(look)
@@ -62,8 +74,7 @@ def of_hue(image, wanted):
 def identify_square(image):
     """The cell that is covered by the square's colour: x, y, width, height."""
     rows, columns = image.shape[0] // TILE, image.shape[1] // TILE
-    mask = of_hue(image, SQUARE_HUE)[: rows * TILE, : columns * TILE]
-    shares = mask.reshape(rows, TILE, columns, TILE).mean(axis=(1, 3))
+    shares = of_hue(sampled(image), SQUARE_HUE).reshape(rows, SIDE, columns, SIDE).mean(axis=(1, 3))
     row, column = np.unravel_index(int(shares.argmax()), shares.shape)
     return (int(column) * TILE, int(row) * TILE, TILE, TILE) if shares[row, column] > 0.85 else None
 
