@@ -38,7 +38,8 @@ def advance(entries: Sequence[Entry]) -> None:
 
     All of it under the lock of the line: a run that a person takes out of it just now is not started, and none is
     started twice. A run's process inherits the lock of its place from this one before anybody else can look; so where
-    this process is killed in between, the run either lives and holds its place, or is started by the next one.
+    this process is killed in between, the run either lives and holds its place, or has said that it has ended, or is
+    started by the next one.
     """
     mine = {entry.id for entry in entries}
     with queue.changing() as line:
@@ -78,10 +79,18 @@ def _spoke(folder: Path) -> bool:
         return True
 
 
+def _has_run(folder: Path) -> bool:
+    """Whether one that is said to wait has come to its end: who started it was killed before that was written down."""
+    try:
+        return jobs.began(folder)
+    except DamagedFile:
+        return False  # told where it is started
+
+
 def _start(line: list[Entry], entry: Entry) -> bool:
     """Whether there is a process now."""
     folder = Path(entry.folder)
-    if not folder.is_dir():
+    if not folder.is_dir() or _has_run(folder):
         _take_out(line, entry)
         return False
     with queue.occupying(entry.id) as descriptor:
