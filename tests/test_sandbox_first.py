@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import picture, proposal
+from vlmcar_core import reward
+from vlmcar_core.known import Known
 from vlmcar_core.reward import Judge, Question, digest
 from vlmcar_core.sandbox import CheckerProcess, Limits
 from vlmcar_core.sandbox.inside.first import readers, told
@@ -207,3 +209,15 @@ def test_what_is_no_plain_data_or_large_is_taken_anew(odd: str) -> None:
     with CheckerProcess([Checker("it", source)], Limits(gate=False)) as process:
         found = process.run_pairs("it", [(first, plain(0)), (first, plain(1))])
     assert [outcome.value for outcome in found] == [1 / 256, 2 / 256]
+
+
+def test_what_other_runs_took_from_first_frames_is_held_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reward, "FIRSTS", 5)
+    known = Known()
+    checker = Checker("fewer", FEWER)
+    with CheckerProcess([checker]) as process:
+        for judge in (Judge(process, known=known), Judge(process, known=known)):  # the second asks the table alone
+            for red in range(9):
+                shown = picture(red)
+                judge.first_key(Question(checker, shown, digest(shown), shown, digest(shown)))
+            assert len(judge._firsts) == 5

@@ -74,10 +74,9 @@ class Stretch:
 
     def told(self, place: int, outcome: Outcome) -> bool:
         """What was said of a frame; whether it was that nothing is done in it."""
-        done = outcome.kind == "ok" and outcome.value is not None and outcome.value >= 1.0
-        self._at = place if done else place + 1
-        self.turn += done
-        return outcome.kind == "ok" and not done
+        self._at = place if outcome.done else place + 1
+        self.turn += outcome.done
+        return outcome.kind == "ok" and not outcome.done
 
 
 def stretches(

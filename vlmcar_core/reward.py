@@ -144,7 +144,10 @@ class Judge:
                 unknown.setdefault(question.checker.key, {})[question.initial_digest] = question
         for group in unknown.values():
             self._take(list(group.values()))
-        return [self._firsts.get((one.checker.digest, one.initial_digest), one.initial_digest) for one in questions]
+        found = [self._firsts.get((one.checker.digest, one.initial_digest), one.initial_digest) for one in questions]
+        while len(self._firsts) > FIRSTS:
+            self._firsts.popitem(last=False)
+        return found
 
     def _is_known(self, question: Question) -> bool:
         """Whether that was asked before, by this run or another."""
@@ -164,8 +167,6 @@ class Judge:
             self._firsts[checker.digest, question.initial_digest] = taken[:16] if taken else question.initial_digest
             if taken and self._known is not None:
                 self._known.keep_first(_kept_as(question), taken[:16])
-        while len(self._firsts) > FIRSTS:
-            self._firsts.popitem(last=False)
 
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
