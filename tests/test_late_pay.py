@@ -14,8 +14,8 @@ from vlmcar_core.payments import Payment
 from vlmcar_core.reward import Judge
 from vlmcar_core.sandbox import CheckerProcess
 from vlmcar_core.trainers import _learning
+from vlmcar_core.trainers._distinct import DistinctPPO
 from vlmcar_core.trainers._late import LatePPO
-from vlmcar_core.trainers._narrow import NarrowPPO
 from vlmcar_core.training import Stretch, Training
 from vlmcar_core.types import Recording
 
@@ -41,7 +41,7 @@ def test_it_learns_the_same_and_tells_the_same(tmp_path: Path, way: str, env_rew
     pipeline.record(session)
     made = pipeline.propose(session)
     found = {}
-    for kind in (NarrowPPO, LatePPO):
+    for kind in (DistinctPPO, LatePPO):
         judge = Judge(CheckerProcess([step.checker for step in made.paid]))
         copies: list[Watched] = []
         records: list[dict[str, Any]] = []
@@ -66,7 +66,7 @@ def test_it_learns_the_same_and_tells_the_same(tmp_path: Path, way: str, env_rew
         judge.close()
         assert copies[0].settled == (6 if kind is LatePPO else 0)
         found[kind] = policies.read(path), records
-    (policy, records), (late_policy, late_records) = found[NarrowPPO], found[LatePPO]
+    (policy, records), (late_policy, late_records) = found[DistinctPPO], found[LatePPO]
     assert records == late_records and sum(len(record["paid"]) for record in records) >= 3
     for (weight, bias), (late_weight, late_bias) in zip(policy.layers, late_policy.layers, strict=True):
         np.testing.assert_allclose(weight, late_weight, rtol=0, atol=1e-4)

@@ -9,10 +9,10 @@ from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from vlmcar_core.trainers._copies import Together
-from vlmcar_core.trainers._narrow import NarrowPPO
+from vlmcar_core.trainers._distinct import DistinctPPO
 
 
-class LatePPO(NarrowPPO):
+class LatePPO(DistinctPPO):
     """The same as Stable-Baselines3's: it does not look at rewards before it computes advantages."""
 
     def __init__(self, policy: Any, env: VecEnv, **options: Any) -> None:

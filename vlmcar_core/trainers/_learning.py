@@ -108,8 +108,8 @@ def _save(model: BaseAlgorithm, path: Path) -> None:
 @contextlib.contextmanager
 def _frozen() -> Iterator[None]:
     """Let the garbage collector leave alone what was there before: libraries, hundreds of thousands of objects, which
-    it would look through again and again."""
-    gc.collect()
+    it would look through again and again. What is garbage by now stays until the end, too; to collect it takes longer
+    than some thousand steps."""
     gc.freeze()
     try:
         yield
