@@ -12,7 +12,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from vlmcar_core import pipeline, plugins
-from vlmcar_core.copies import Copies, Payments, Settled, Shown, Stepped
+from vlmcar_core.copies import Copies, Moment, Payments, Settled, Shown, Stepped
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.known import Known
 from vlmcar_core.paying import CheckerPay
@@ -181,11 +181,18 @@ class Unpaid:
 
     def __init__(self, payer: CheckerPay) -> None:
         self.env_reward, self.keys = True, payer.keys
-        self.begin, self.ahead, self._step = payer.begin, payer.ahead, payer.step
+        self._payer = payer
+        self.begin = payer.begin
 
     def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
-        rewards, completed, components = self._step(solved, shown)
-        return Payments(0 * rewards, completed, 0 * components)
+        return _kept(self._payer.step(solved, shown))
+
+    def settle(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> Iterable[Payments]:
+        return map(_kept, self._payer.settle(moments, solved))
+
+
+def _kept(paid: Payments) -> Payments:
+    return Payments(0 * paid.rewards, paid.completed, 0 * paid.components)
 
 
 def ours(

@@ -24,6 +24,13 @@ class Chain:
 
         self._started = False
 
+    @classmethod
+    def at(cls, length: int, completed: int) -> "Chain":
+        """One whose first so many sub-tasks are done, after its episode's first frame."""
+        chain = cls(length)
+        chain.completed, chain._started = completed, True
+        return chain
+
     @property
     def finished(self) -> bool:
         return self.completed == self.length

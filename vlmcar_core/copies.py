@@ -1,6 +1,6 @@
 """Many copies of one environment, stepped together; NumPy alone, so that who simulates and who learns need not meet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,6 +89,22 @@ class Shot(Protocol):
         """RGB uint8 (H, W, 3), not written to afterwards."""
 
 
+class Past:
+    """A `Shown` of a moment that has passed; one copy's first frame is here where its episode began then."""
+
+    def __init__(self, shot: Shot) -> None:
+        self._shot = shot
+
+    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        return self._shot.keys
+
+    def frame(self, number: int) -> Frame:
+        return self._shot.frame(number)
+
+    def first_frame(self, number: int) -> Frame:
+        return self._shot.frame(number)
+
+
 class Simulation(Shown, Protocol):
     """N copies of an environment, 0 to N - 1, as a family simulates them: nothing is paid, recorded or restarted here,
     so that who does that can look at the last state of an episode."""
@@ -174,5 +190,10 @@ class Payer(Protocol):
             shown: what they show.
         """
 
-    def ahead(self, moments: Sequence[Moment]) -> None:
-        """All of these follow, by `step` and `begin`: what can be asked at once may be asked now."""
+    def settle(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> Iterable[Payments]:
+        """The same for steps that have passed, one after the other, and for what began in them.
+
+        Args:
+            moments: the steps.
+            solved: of each, as for `step`.
+        """

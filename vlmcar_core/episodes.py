@@ -7,8 +7,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmcar_core.copies import Kept, Moment, Payer, Settled, Shot, Shown, Simulation, Stepped
-from vlmcar_core.types import Frame
+from vlmcar_core.copies import Kept, Moment, Past, Payer, Payments, Settled, Shown, Simulation, Stepped
 
 
 class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
@@ -36,24 +35,29 @@ class EpisodeRecord(gym.Wrapper[Any, Any, Any, Any]):
         for key, amount in ours["components"].items():
             self._components[key] = self._components.get(key, 0.0) + amount
         if terminated or truncated:
-            record = _record(self._rewards, self._learned, self._paid, self._components, terminated, self._succeeded)
+            outcome = _outcome(np.array(self._rewards), terminated, self._succeeded)
+            record = _record(outcome, self._learned, self._paid, self._components)
             info = {**info, "episode_record": record}
         return observation, reward, terminated, truncated, info
 
 
+def _outcome(
+    rewards: NDArray[np.float64], terminated: bool, succeeded: Callable[[NDArray[np.float64], bool], bool]
+) -> dict[str, Any]:
+    """What the environment's own rewards say of an episode."""
+    return {
+        "success": bool(succeeded(rewards, terminated)),
+        "env_return": float(sum(rewards.tolist())),
+        "length": len(rewards),
+    }
+
+
 def _record(
-    rewards: list[float],
-    learned: float,
-    paid: list[str],
-    components: Mapping[str, float],
-    terminated: bool,
-    succeeded: Callable[[NDArray[np.float64], bool], bool],
+    outcome: dict[str, Any], learned: float, paid: list[str], components: Mapping[str, float]
 ) -> dict[str, Any]:
     return {
-        "success": succeeded(np.array(rewards), terminated),
-        "env_return": float(sum(rewards)),
+        **outcome,
         "learned_return": learned,
-        "length": len(rewards),
         "paid": list(paid),
         "components": {key: amount for key, amount in components.items() if amount},
     }
@@ -87,7 +91,6 @@ class EpisodeCopies:
         self._components = np.zeros((self.count, len(self._keys)))
         self._kept: Kept | None = None
         """The simulation, where payers pay later, and what they look at then."""
-        self._played = Played(self.count)
         self._moments: list[Moment] = []
         """Not paid for yet."""
 
@@ -99,9 +102,7 @@ class EpisodeCopies:
     def reset(self, seed: int | None = None) -> NDArray[Any]:
         self._simulation.reset(seed)
         self._moments.clear()
-        if self._kept is not None:
-            self._played.begin(self._every, self._kept.shot())
-        self._begin(self._every, self._simulation if self._kept is None else self._played)
+        self._begin(self._every, self._simulation if self._kept is None else Past(self._kept.shot()))
         return self._simulation.observations()
 
     def step(self, actions: NDArray[Any]) -> Stepped:
@@ -118,15 +119,17 @@ class EpisodeCopies:
         late, records = np.zeros((len(moments), self.count), np.float32), list[dict[str, Any]]()
         if self._payer is None or self._kept is None:
             return Settled(late, records)
-        self._payer.ahead(moments)
-        for number, moment in enumerate(moments):
-            self._remember(moment.rewards)
-            self._played.show(moment.shot)
-            late[number] = self._paid_for(self._payer, moment.terminated, self._played)
-            records += [self._record(ended, bool(moment.terminated[ended])) for ended in moment.ended.tolist()]
-            if moment.begun is not None:
-                self._played.begin(moment.ended, moment.begun)
-                self._begin(moment.ended, self._played)
+        outcomes = [self._outcomes(moment) for moment in moments]
+        solved = [
+            {number: one["success"] for number, one in found.items() if moment.terminated[number]}
+            for moment, found in zip(moments, outcomes, strict=True)
+        ]
+        paid = self._payer.settle(moments, solved)
+        for number, (moment, payments, ended) in enumerate(zip(moments, paid, outcomes, strict=True)):
+            self._add(payments)
+            late[number] = payments.rewards
+            records += [self._record(copy, outcome) for copy, outcome in ended.items()]
+            self._forget(moment.ended)
         return Settled(late, records)
 
     def _now(
@@ -136,11 +139,11 @@ class EpisodeCopies:
         self._remember(rewards)
         total = rewards
         if self._payer is not None:
-            paid = self._paid_for(self._payer, terminated, self._simulation)
+            paid = self._paid_for(self._payer, terminated)
             total = paid + rewards if self._payer.env_reward else paid
         infos = self._last_seen(ended)
         for number, info in infos.items():
-            info["episode_record"] = self._record(number, bool(terminated[number]))
+            info["episode_record"] = self._record(number, self._outcome(number, bool(terminated[number])))
         if len(ended):
             self._simulation.restart(ended)
             self._begin(ended, self._simulation)
@@ -161,15 +164,19 @@ class EpisodeCopies:
         last = self._simulation.observations() if len(ended) else None
         return {} if last is None else {number: {"terminal_observation": last[number]} for number in ended.tolist()}
 
-    def _paid_for(self, payer: Payer, terminated: NDArray[np.bool_], shown: Shown) -> NDArray[np.float64]:
+    def _paid_for(self, payer: Payer, terminated: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What checkers pay for a step."""
-        solved = {number: self._solved(number, True) for number in np.flatnonzero(terminated).tolist()}
-        paid = payer.step(solved, shown)
+        solved = {number: self._outcome(number, True)["success"] for number in np.flatnonzero(terminated).tolist()}
+        paid = payer.step(solved, self._simulation)
+        self._add(paid)
+        return paid.rewards
+
+    def _add(self, paid: Payments) -> None:
+        """What a step was paid, to what its episodes were."""
         self._learned += paid.rewards
         self._components += paid.components
         for number, keys in paid.completed.items():
             self._paid[number] += keys
-        return paid.rewards
 
     def close(self) -> None:
         self._simulation.close()
@@ -182,54 +189,28 @@ class EpisodeCopies:
 
     def _begin(self, numbers: NDArray[np.intp], shown: Shown) -> None:
         self._lengths[numbers] = 0
-        self._learned[numbers] = self._components[numbers] = 0.0
-        for number in numbers.tolist():
-            self._paid[number] = []
+        self._forget(numbers)
         if self._payer is not None:
             self._payer.begin(numbers, shown)
 
-    def _env_rewards(self, number: int) -> NDArray[np.float64]:
-        return self._rewards[number, : self._lengths[number]].copy()
-
-    def _solved(self, number: int, terminated: bool) -> bool:
-        return bool(self._succeeded(self._env_rewards(number), terminated))
-
-    def _record(self, number: int, terminated: bool) -> dict[str, Any]:
-        rewards = self._env_rewards(number).tolist()
-        learned, components = (
-            float(self._learned[number]),
-            dict(zip(self._keys, self._components[number].tolist(), strict=True)),
-        )
-        return _record(rewards, learned, self._paid[number], components, terminated, self._succeeded)
-
-
-class Played:
-    """A `Shown` (copies.py): the frames of moments that have passed, one after the other."""
-
-    def __init__(self, count: int) -> None:
-        self._shot: Shot | None = None
-        self._firsts: list[Shot | None] = [None] * count
-        """By copy, with which its episode began."""
-
-    def begin(self, numbers: NDArray[np.intp], shot: Shot) -> None:
-        """Episodes began in these."""
-        self._shot = shot
+    def _forget(self, numbers: NDArray[np.intp]) -> None:
+        """What was paid in episodes that are over."""
+        if len(numbers):
+            self._learned[numbers] = self._components[numbers] = 0.0
         for number in numbers.tolist():
-            self._firsts[number] = shot
+            self._paid[number] = []
 
-    def show(self, shot: Shot) -> None:
-        """From now on this is the moment."""
-        self._shot = shot
+    def _outcomes(self, moment: Moment) -> dict[int, dict[str, Any]]:
+        """By copy, what the environment's own rewards say of the episodes that ended in a step."""
+        self._remember(moment.rewards)
+        found = {number: self._outcome(number, bool(moment.terminated[number])) for number in moment.ended.tolist()}
+        self._lengths[moment.ended] = 0
+        return found
 
-    def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
-        assert self._shot is not None, "nothing was shown yet"
-        return self._shot.keys
+    def _outcome(self, number: int, terminated: bool) -> dict[str, Any]:
+        """What the environment's own rewards say of an episode."""
+        return _outcome(self._rewards[number, : self._lengths[number]].copy(), terminated, self._succeeded)
 
-    def frame(self, number: int) -> Frame:
-        assert self._shot is not None, "nothing was shown yet"
-        return self._shot.frame(number)
-
-    def first_frame(self, number: int) -> Frame:
-        shot = self._firsts[number]
-        assert shot is not None, "no episode began yet"
-        return shot.frame(number)
+    def _record(self, number: int, outcome: dict[str, Any]) -> dict[str, Any]:
+        components = dict(zip(self._keys, self._components[number].tolist(), strict=True))
+        return _record(outcome, float(self._learned[number]), self._paid[number], components)

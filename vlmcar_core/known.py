@@ -37,6 +37,9 @@ TABLES = 8
 """Files kept on this machine, 24 MiB each; the one not opened for longest is removed first."""
 
 
+MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
+"""Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
+
 SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
 """What leaves a number of a slot of its highest bits."""
 

@@ -6,24 +6,49 @@ copies that share their first frame. That a frame completes nothing is remembere
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core import ahead
-from vlmcar_core.copies import Moment, Payments, Shown
-from vlmcar_core.known import Known, slots
+from vlmcar_core.copies import Moment, Past, Payments, Shown
+from vlmcar_core.known import MIXERS, Known, slots
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
-from vlmcar_core.types import Outcome, Proposal
+from vlmcar_core.timeline import Timeline
+from vlmcar_core.types import Frame, Outcome, Proposal
 
 AHEAD = 8
 """It is asked ahead where at least a question in so many steps had to be put to a checker before."""
 
-MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
-"""Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
+EVENTS = 20_000
+"""What was paid is remembered of so many, about 500 bytes each."""
+
+
+class Event(NamedTuple):
+    """What became of one copy in a step in which something happened."""
+
+    reward: float
+    parts: list[float]
+    """Of it, for each sub-task, in their order."""
+
+    completed: list[str]
+    """The keys of the sub-tasks that it completed."""
+
+    turn: int
+    """Whose it is afterwards."""
+
+    asked: int
+    """How many questions that took."""
+
+
+Happening = tuple[bytes, bytes, int, bool | None]
+"""All that an event follows from, where that is all: the keys of the episode's first frame and of this one, whose turn
+it is, and whether the environment says it is solved, where it has ended."""
 
 
 class CheckerPay:
@@ -64,8 +89,12 @@ class CheckerPay:
         self._at_the_end = payment.way == "potential"
         self._always = payment.way in FARMED or any(checker.in_order for checker in checkers)
         """Every frame is looked at, also one that did not change."""
-        self._by_turn = not self._always and payment.way != "progress" and not payment.undo
+        self._by_turn = bool(checkers) and not self._always and payment.way != "progress" and not payment.undo
         """What a frame pays follows from it, the first one, and whose turn it is."""
+        self._events: OrderedDict[Happening, Event] = OrderedDict()
+        """What happened before, where that tells what happens."""
+        self._taken: OrderedDict[tuple[bytes, int], tuple[bytes, NDArray[np.uint64]]] = OrderedDict()
+        """By an episode's first frame and a turn, the key of what that checker takes from it, and it as two numbers."""
         self._idle = np.zeros(count)
         """What a step is paid in which nothing happens, (N,)."""
         self._idle_parts = np.zeros((count, len(checkers)))
@@ -89,28 +118,26 @@ class CheckerPay:
         keys = shown.frame_keys(wanted)
         self._last[numbers] = keys[numbers]
         for number in numbers.tolist():
-            faults: dict[str, str] = {}
-            first = cache(partial(shown.first_frame, number))
-            self._begin(number, first, keys[number], faults)
-            self._settle(number, faults)
+            self._begin(number, cache(partial(shown.first_frame, number)), keys[number])
 
-    def _begin(self, number: int, first: Drawn, key: NDArray[np.uint64], faults: dict[str, str]) -> None:
+    def _begin(self, number: int, first: Drawn, key: NDArray[np.uint64]) -> None:
         """One copy's episode; its first frame, too, may be known to complete nothing."""
         watching, digest = self._copies[number], key.tobytes()
-        said: dict[int, Outcome] = {}
-        if self._by_turn and self.keys:
+        faults: dict[str, str] = {}
+        mark = None
+        if self._by_turn:
             watching.meet(first, digest)
-            mark = key * MIXERS + self._first_of(number, 0)
+            watching.account.resume(0)
+            self._settle(number, faults)
+            mark = key * MIXERS + self._first[number] + self._turn[number]
             if (self._known[slots(mark)] == mark).all():
                 self._judge.asked += 1
                 self._judge.remembered += 1
-                said[0] = Outcome("ok", 0.0)
-        watching.begin(first, digest, faults, said)
-
-    def _first_of(self, number: int, turn: int) -> NDArray[np.uint64]:
-        """Of what a checker takes from this episode's first frame, (2,)."""
-        self._first_keys[number] = self._copies[number].first_key(turn)
-        return np.frombuffer(self._first_keys[number][:16], np.uint64)
+                return
+        watching.begin(first, digest, faults)
+        if mark is not None and not faults and not watching.account.completed:
+            self._known[slots(mark)] = mark
+        self._settle(number, faults)
 
     def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
         looks = self._looks
@@ -122,34 +149,135 @@ class CheckerPay:
         self._judge.asked += quiet
         self._judge.remembered += quiet
         rewards, components = self._idle.copy(), self._idle_parts.copy()
-        completed: dict[int, list[str]] = {}
         numbers = np.flatnonzero(loud).tolist()
         if self._at_the_end:
             numbers += [number for number in solved if not loud[number]]
-        seen = {number: (cache(partial(shown.frame, number)), keys[number].tobytes()) for number in numbers}
-        answers = self._asked({number: seen[number] for number in numbers if loud[number]})
-        nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
-        self._known[slots(marks[nothing])] = marks[nothing]
-        self._again[nothing] = False
-        for number in sorted(set(numbers).difference(nothing)):
-            faults: dict[str, str] = {}
-            watching = self._copies[number]
-            said = {watching.account.completed: answers[number]} if number in answers else {}
-            look = watching.look(*seen[number], faults, answered=said) if looks[number] else None
-            paid = watching.account.step(look, solved.get(number))
-            rewards[number] = sum(paid.components.values())
-            components[number] = self._parts(paid.components)
-            if paid.completed:
-                completed[number] = paid.completed
-            self._settle(number, faults)
+        happened = self._happen(numbers, loud, keys, solved, shown.frame)
+        for number, event in happened.items():
+            rewards[number], components[number] = event.reward, event.parts
+        completed = {number: event.completed for number, event in happened.items() if event.completed}
         return Payments(rewards, completed, components)
 
-    def ahead(self, moments: Sequence[Moment]) -> None:
+    def settle(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> Iterable[Payments]:
+        if not moments:
+            return []
+        if not self._by_turn:
+            return self._one_by_one(moments, solved)
         put = self._judge.asked - self._judge.remembered
         often, self._put = AHEAD * (put - self._put) >= len(moments), put
-        if often and self._by_turn and self.keys:
+        if often:
             found = ahead.stretches(moments, len(self._copies), self._going_on)
             ahead.ask(found, self._checkers, self._judge, self._known, _marks)
+        return self._at_once(moments, solved)
+
+    def _one_by_one(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> Iterator[Payments]:
+        for moment, ended in zip(moments, solved, strict=True):
+            yield self.step(ended, Past(moment.shot))
+            if moment.begun is not None:
+                self.begin(moment.ended, Past(moment.begun))
+
+    def _at_once(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> list[Payments]:
+        """Steps in which nothing happens are not gone through."""
+        line = Timeline(moments, self._last, self._known)
+        line.begin(self._turn[:, 0].astype(np.intp), self._looks, self._again, self._first + self._turn)
+        loud = 0
+        events = []
+        for step, (moment, ended) in enumerate(zip(moments, solved, strict=True)):
+            now = dict.fromkeys(ended, False) | line.due[step] if self._at_the_end else line.due[step]
+            loud += sum(now.values())
+            events.append(self._happen(sorted(now), now, line.keys[step], ended, moment.shot.frame) if now else {})
+            moved = set(now)
+            if moment.begun is not None:
+                self.begin(moment.ended, Past(moment.begun))
+                moved.update(moment.ended.tolist())
+            for number in moved:
+                state = self._copies[number].account.completed, self._looks[number], self._again[number]
+                line.go_on(number, step + 1, *state, self._first[number] + self._turn[number])
+        quiet = int(np.count_nonzero(line.turns < len(self.keys))) - loud
+        self._judge.asked += quiet
+        self._judge.remembered += quiet
+        self._last = line.keys[-1].copy()
+        if (begun := moments[-1].begun) is not None:
+            self._last[moments[-1].ended] = begun.keys[moments[-1].ended]
+        return self._payments(line.turns, events)
+
+    def _payments(self, turns: NDArray[np.intp], events: Sequence[Mapping[int, Event]]) -> list[Payments]:
+        """Of steps, from whose turn it was in each, (T, N), and what happened."""
+        idle = [self._idle_of.get(turn, (0.0, [0.0] * len(self.keys))) for turn in range(len(self.keys) + 1)]
+        rewards = np.array([total for total, _ in idle], np.float64)[turns]
+        components = np.array([parts for _, parts in idle], np.float64)[turns]
+        found = []
+        for step, happened in enumerate(events):
+            for number, event in happened.items():
+                rewards[step, number], components[step, number] = event.reward, event.parts
+            completed = {number: event.completed for number, event in happened.items() if event.completed}
+            found.append(Payments(rewards[step], completed, components[step]))
+        return found
+
+    def _happen(
+        self,
+        numbers: Sequence[int],
+        loud: Mapping[int, bool] | NDArray[np.bool_],
+        keys: NDArray[np.uint64],
+        solved: Mapping[int, bool],
+        frame: Callable[[int], Frame],
+    ) -> dict[int, Event]:
+        """What becomes of some copies in a step; those are left out in which nothing happened after all.
+
+        Args:
+            numbers: of the copies.
+            loud: whether it is because of what one shows.
+            keys: of the frames now, (N, 2).
+            solved: as for `step`.
+            frame: from a copy to what it shows.
+        """
+        found: dict[int, Event] = {}
+        new: dict[int, Happening] = {}
+        for number in numbers:
+            watching, looks = self._copies[number], self._looks[number]
+            shown = keys[number].tobytes() if looks else b""
+            happening = (watching.initial[1], shown, watching.account.completed, solved.get(number))
+            if (event := self._events.get(happening)) is None:
+                new[number] = happening
+                continue
+            self._judge.asked += event.asked
+            self._judge.remembered += event.asked
+            watching.account.resume(event.turn)
+            self._settle(number, {})
+            found[number] = event
+        seen = {number: (cache(partial(frame, number)), keys[number].tobytes()) for number in new}
+        answers = self._asked({number: seen[number] for number in new if loud[number]})
+        nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
+        if nothing:
+            marks = keys[nothing] * MIXERS + self._first[nothing] + self._turn[nothing]
+            self._known[slots(marks)] = marks
+            self._again[nothing] = False
+        for number in sorted(set(new).difference(nothing)):
+            faults: dict[str, str] = {}
+            said = {new[number][2]: answers[number]} if number in answers else {}
+            found[number] = event = self._event(number, seen[number], said, solved.get(number), faults)
+            if self._by_turn and not faults:
+                self._events[new[number]] = event
+                if len(self._events) > EVENTS:
+                    self._events.popitem(last=False)
+            self._settle(number, faults)
+        return found
+
+    def _event(
+        self,
+        number: int,
+        seen: tuple[Drawn, bytes],
+        said: Mapping[int, Outcome],
+        solved: bool | None,
+        faults: dict[str, str],
+    ) -> Event:
+        """What becomes of one copy; `said` are answers about what is seen, what goes wrong is added to `faults`."""
+        watching, before = self._copies[number], self._judge.asked
+        look = watching.look(*seen, faults, answered=said) if self._looks[number] else None
+        paid = watching.account.step(look, solved)
+        asked = self._judge.asked - before + len(said)
+        total = sum(paid.components.values())
+        return Event(total, self._parts(paid.components), paid.completed, watching.account.completed, asked)
 
     def _going_on(self, number: int) -> tuple[int, tuple[Drawn, bytes]] | None:
         watching = self._copies[number]
@@ -170,7 +298,7 @@ class CheckerPay:
 
     def _asked(self, seen: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
         """By copy, what the checker says whose turn it is, of all of them at once."""
-        if not self._by_turn:
+        if not self._by_turn or not seen:
             return {}
         questions = [
             self._copies[number].question(self._copies[number].account.completed, *frame, self._first_keys[number])
@@ -181,16 +309,27 @@ class CheckerPay:
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
         account = self._copies[number].account
-        self._looks[number] = account.looks
+        self._looks[number] = looks = account.looks
         self._again[number] = any(told.startswith(PASSING) for told in faults.values())
-        self._turn[number] = account.completed
-        if self._by_turn and account.looks:
-            self._first[number] = self._first_of(number, account.completed)
+        self._turn[number] = turn = account.completed
+        if self._by_turn and looks:
+            self._first_keys[number], self._first[number] = self._first_of(number, turn)
         if not self._always:
-            if account.completed not in self._idle_of:  # what a step without a look pays follows from that alone
+            if turn not in self._idle_of:  # what a step without a look pays follows from that alone
                 idle = account.step(None).components
-                self._idle_of[account.completed] = sum(idle.values()), self._parts(idle)
-            self._idle[number], self._idle_parts[number] = self._idle_of[account.completed]
+                self._idle_of[turn] = sum(idle.values()), self._parts(idle)
+            self._idle[number], self._idle_parts[number] = self._idle_of[turn]
+
+    def _first_of(self, number: int, turn: int) -> tuple[bytes, NDArray[np.uint64]]:
+        """The key of what a checker takes from this episode's first frame, and it as two numbers, (2,)."""
+        watching = self._copies[number]
+        key = watching.initial[1], turn
+        if (found := self._taken.get(key)) is None:
+            taken = watching.first_key(turn)
+            found = self._taken[key] = taken, np.frombuffer(taken[:16], np.uint64)
+            if len(self._taken) > EVENTS:
+                self._taken.popitem(last=False)
+        return found
 
 
 def _marks(keys: NDArray[np.uint64], first_key: bytes, turn: int) -> NDArray[np.uint64]:

@@ -152,6 +152,14 @@ class Account:
         self._chain.advance(lambda index: _done(look(index)))
         self._free = self._chain.completed
 
+    def resume(self, completed: int) -> None:
+        """An episode in which so many sub-tasks are done, none of them paid back.
+
+        Of ways to pay that keep nothing else of an episode: once, remaining, potential, without `undo`.
+        """
+        self._chain = Chain.at(len(self._keys), completed)
+        self._undone, self._free = set(), 0
+
     def step(self, look: Look | None, solved: bool | None = None) -> Paid:
         """The frame after an action.
 

@@ -82,7 +82,8 @@ def _looking_up(policy: ActorCriticPolicy, rows: torch.Tensor) -> Iterator[None]
 
     def evaluate(numbers: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """As `ActorCriticPolicy.evaluate_actions`."""
-        needed, which = numbers.flatten().unique(return_inverse=True)
+        needed, which = torch.unique(numbers, return_inverse=True)
+        which = which.flatten()
         of_policy, of_value = policy.mlp_extractor(rows.index_select(0, needed))
         logs = policy.action_net(of_policy).log_softmax(-1)
         entropy = -(logs.exp() * logs).sum(-1)
