@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment, Shot
-from vlmcar_core.known import slots
+from vlmcar_core.known import COMPLETES, DONE, holds, keep, slots
 from vlmcar_core.reward import Drawn, Judge, Question
 from vlmcar_core.types import Checker, Outcome
 
@@ -72,11 +72,10 @@ class Stretch:
         """Whether there are moments that were not looked at yet."""
         return self._at < len(self._shots)
 
-    def told(self, place: int, outcome: Outcome) -> bool:
-        """What was said of a frame; whether it was that nothing is done in it."""
+    def told(self, place: int, outcome: Outcome) -> None:
+        """What was said of a frame by whom it was asked whose turn it is."""
         self._at = place if outcome.done else place + 1
         self.turn += outcome.done
-        return outcome.kind == "ok" and not outcome.done
 
 
 def stretches(
@@ -116,7 +115,7 @@ def ask(
         found: the stretches.
         checkers: in the order of their turns.
         judge: theirs. It counts what is put to them here as such, and not as asked, which it will be in its turn.
-        known: marks of frames that are known to complete nothing, as `CheckerPay` keeps them.
+        known: marks of frames of which that is known, as `Known.frames`.
         marks: how they are made.
     """
     asked, remembered = judge.asked, judge.remembered
@@ -125,30 +124,24 @@ def ask(
         questions, rounds = [], []
         first_keys = judge.first_keys([stretch.question(checkers[stretch.turn], 0, None) for stretch in going])
         for stretch, first_key in zip(going, first_keys, strict=True):
-            checker = checkers[stretch.turn]
             made = stretch.marks(first_key, marks)
             places = stretch.places((known[slots(made)] != made).any(axis=1), window)
             if not places:
                 stretch.finish()
-            questions += [stretch.question(checker, place, first_key) for place in places]
-            rounds += [(stretch, stretch.turn, place, made) for place in places]
-        for (stretch, turn, place, made), outcome in zip(rounds, judge.ask_many(questions), strict=True):
-            _told(stretch, turn, place, outcome, made, known)
+            for place in places:
+                mark = made[place - stretch.length]
+                done = holds(known, mark + DONE)
+                rounds.append((stretch, stretch.turn, place, mark, done))
+                if done:
+                    break
+                questions.append(stretch.question(checkers[stretch.turn], place, first_key))
+        answers = iter(judge.ask_many(questions))
+        for stretch, turn, place, mark, done in rounds:
+            outcome = COMPLETES if done else next(answers)
+            if stretch.turn == turn:
+                keep(known, mark, outcome)
+                stretch.told(place, outcome)
         going = [stretch for stretch in going if stretch.left and stretch.turn < len(checkers)]
         window = min(WINDOW_MAX, 2 * window)
     put = (judge.asked - asked) - (judge.remembered - remembered)
     judge.asked, judge.remembered = asked, remembered - put
-
-
-def _told(
-    stretch: Stretch,
-    turn: int,
-    place: int,
-    outcome: Outcome,
-    made: NDArray[np.uint64],
-    known: NDArray[np.uint64],
-) -> None:
-    """What was said, while it was this one's turn, of a frame; `made` are the marks of the last frames of a stretch."""
-    if stretch.turn == turn and stretch.told(place, outcome):
-        mark = made[place - stretch.length]
-        known[slots(mark)] = mark

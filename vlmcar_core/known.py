@@ -1,8 +1,9 @@
 """What checkers said in training, kept on this machine: what one run asked, no other asks again.
 
-Two tables, in which everything has its one place and may take that of another: of frames that are known to complete
-nothing, and of what checkers take from first frames. All runs of the same checkers on the same task share them, also at
-the same time and without a lock: what two write at once is in part one's and in part the other's, and seen to be.
+Two tables, in which everything has its one place and may take that of another: of frames, whether they are known to
+complete something or nothing, and of what checkers take from first frames. All runs of the same checkers on the same
+task share them, also at the same time and without a lock: what two write at once is in part one's and in part the
+other's, and seen to be.
 
 They lie in the person's folder for caches and in no session, where a stranger's could say anything.
 """
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from vlmcar_core import files
 from vlmcar_core.errors import BadInput
-from vlmcar_core.types import Checker, Task
+from vlmcar_core.types import Checker, Outcome, Task
 
 FOLDER_VARIABLE = "VLMCAR_CACHE"
 SLOTS, FIRSTS = 1 << 20, 1 << 18
@@ -44,9 +45,38 @@ SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
 """What leaves a number of a slot of its highest bits."""
 
 
+DONE = np.array([0xD1342543DE82EF95, 0xDA942042E4DD58B5], np.uint64)
+"""Added to the mark of a frame that completes nothing, it is that of one that completes something."""
+
+
 def slots(marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Where frames with these marks (…, 2) would be remembered, (…)."""
     return np.asarray(marks[..., 0] >> SHIFT)
+
+
+NOTHING, COMPLETES = Outcome("ok", 0.0), Outcome("ok", 1.0)
+"""What is said again of a frame, where no more matters than whether it completes something."""
+
+
+def holds(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> bool:
+    """Whether a mark (2,) is among some frames'."""
+    low, high = mark.tolist()
+    kept = frames[low >> int(SHIFT)]
+    return bool(kept[0] == low and kept[1] == high)
+
+
+def recalled(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> Outcome | None:
+    """What is known of the frame with this mark (2,)."""
+    if holds(frames, mark):
+        return NOTHING
+    return COMPLETES if holds(frames, mark + DONE) else None
+
+
+def keep(frames: NDArray[np.uint64], mark: NDArray[np.uint64], outcome: Outcome) -> None:
+    """What was said of the frame with this mark (2,), unless it was a fault."""
+    if outcome.kind == "ok":
+        kept = mark + DONE if outcome.done else mark
+        frames[slots(kept)] = kept
 
 
 class Known:
@@ -59,8 +89,8 @@ class Known:
     def __init__(self, memory: mmap.mmap | None = None) -> None:
         whole = np.zeros(BYTES // 8, np.uint64) if memory is None else np.frombuffer(memory, np.uint64)
         self.frames = whole[: SLOTS * 2].reshape(SLOTS, 2)
-        """Marks of frames that complete nothing, as `CheckerPay` makes them; a mark that two wrote at once is one half
-        of each, and belongs to no frame but with a probability of 2⁻⁶⁴."""
+        """Marks of frames that complete nothing, as `CheckerPay` makes them, and, moved by `DONE`, of those that do; a
+        mark that two wrote at once is one half of each, and belongs to no frame but with a probability of 2⁻⁶⁴."""
         self._firsts = whole[SLOTS * 2 :].reshape(FIRSTS, 4)
         """A key, its second half combined with a sum of the value, and the value."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vlmcar_core import ahead
 from vlmcar_core.copies import Moment, Past, Payments, Shown
-from vlmcar_core.known import MIXERS, Known, slots
+from vlmcar_core.known import COMPLETES, MIXERS, NOTHING, Known, keep, recalled, slots
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
 from vlmcar_core.timeline import Timeline
@@ -61,7 +61,7 @@ class CheckerPay:
             `CheckerDisabled`.
         env_reward: keep the environment's own reward.
         payment: how completions become a reward.
-        frames: marks of those that are known to complete nothing, as `Known.frames`, of these checkers alone; forgotten
+        frames: what is known of those that were asked about, as `Known.frames`, of these checkers alone; forgotten
             with this object if None.
 
     Raises:
@@ -124,20 +124,42 @@ class CheckerPay:
         """One copy's episode; its first frame, too, may be known to complete nothing."""
         watching, digest = self._copies[number], key.tobytes()
         faults: dict[str, str] = {}
-        mark = None
+        said: dict[int, Outcome] = {}
         if self._by_turn:
             watching.meet(first, digest)
             watching.account.resume(0)
             self._settle(number, faults)
-            mark = key * MIXERS + self._first[number] + self._turn[number]
-            if (self._known[slots(mark)] == mark).all():
+            if self._recall(number, 0, key, said):
+                return
+        watching.begin(first, digest, faults, said)
+        if self._by_turn and not faults:
+            self._keep(number, 0, key)
+        self._settle(number, faults)
+
+    def _recall(self, number: int, turn: int, key: NDArray[np.uint64], said: dict[int, Outcome]) -> bool:
+        """Add what is known of a frame, from a turn on as far as it is; whether the first of it is that it completes
+        nothing."""
+        for index in range(turn, len(self.keys)):
+            outcome = said.get(index) or recalled(self._known, self._mark(number, index, key))
+            if outcome is None:
+                return False
+            if index not in said:
                 self._judge.asked += 1
                 self._judge.remembered += 1
-                return
-        watching.begin(first, digest, faults)
-        if mark is not None and not faults and not watching.account.completed:
-            self._known[slots(mark)] = mark
-        self._settle(number, faults)
+                said[index] = outcome
+            if not outcome.done:
+                return index == turn
+        return False
+
+    def _keep(self, number: int, turn: int, key: NDArray[np.uint64]) -> None:
+        """What a frame was found to complete, from a turn on."""
+        now = self._copies[number].account.completed
+        for index in range(turn, min(now + 1, len(self.keys))):
+            keep(self._known, self._mark(number, index, key), COMPLETES if index < now else NOTHING)
+
+    def _mark(self, number: int, turn: int, key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Of a frame with this key, in this copy's episode, for the checker whose turn that is, (2,)."""
+        return _marks(key, self._first_of(number, turn)[0], turn)
 
     def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
         looks = self._looks
@@ -246,16 +268,15 @@ class CheckerPay:
             self._settle(number, {})
             found[number] = event
         seen = {number: (cache(partial(frame, number)), keys[number].tobytes()) for number in new}
-        answers = self._asked({number: seen[number] for number in new if loud[number]})
+        answers = self._asked({number: seen[number] for number in new if loud[number]}, keys)
         nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
-        if nothing:
-            marks = keys[nothing] * MIXERS + self._first[nothing] + self._turn[nothing]
-            self._known[slots(marks)] = marks
-            self._again[nothing] = False
+        for number in nothing:
+            keep(self._known, self._mark(number, new[number][2], keys[number]), NOTHING)
+        self._again[nothing] = False
         for number in sorted(set(new).difference(nothing)):
             faults: dict[str, str] = {}
             said = {new[number][2]: answers[number]} if number in answers else {}
-            found[number] = event = self._event(number, seen[number], said, solved.get(number), faults)
+            found[number] = event = self._event(number, seen[number], keys[number], said, solved.get(number), faults)
             if self._by_turn and not faults:
                 self._events[new[number]] = event
                 if len(self._events) > EVENTS:
@@ -267,16 +288,24 @@ class CheckerPay:
         self,
         number: int,
         seen: tuple[Drawn, bytes],
-        said: Mapping[int, Outcome],
+        key: NDArray[np.uint64],
+        said: dict[int, Outcome],
         solved: bool | None,
         faults: dict[str, str],
     ) -> Event:
         """What becomes of one copy; `said` are answers about what is seen, what goes wrong is added to `faults`."""
-        watching, before = self._copies[number], self._judge.asked
-        look = watching.look(*seen, faults, answered=said) if self._looks[number] else None
+        watching = self._copies[number]
+        turn, before = watching.account.completed, self._judge.asked - len(said)
+        look = None
+        if self._looks[number]:
+            if self._by_turn:
+                self._recall(number, turn, key, said)
+            look = watching.look(*seen, faults, answered=said)
         paid = watching.account.step(look, solved)
-        asked = self._judge.asked - before + len(said)
+        if look is not None and self._by_turn and not faults:
+            self._keep(number, turn, key)
         total = sum(paid.components.values())
+        asked = self._judge.asked - before
         return Event(total, self._parts(paid.components), paid.completed, watching.account.completed, asked)
 
     def _going_on(self, number: int) -> tuple[int, tuple[Drawn, bytes]] | None:
@@ -296,15 +325,27 @@ class CheckerPay:
             changed &= (self._known[slots(marks)] != marks).any(axis=1)
         return np.asarray(changed)
 
-    def _asked(self, seen: Mapping[int, tuple[Drawn, bytes]]) -> dict[int, Outcome]:
-        """By copy, what the checker says whose turn it is, of all of them at once."""
+    def _asked(self, seen: Mapping[int, tuple[Drawn, bytes]], keys: NDArray[np.uint64]) -> dict[int, Outcome]:
+        """By copy, what the checker says whose turn it is, of all of them at once; `keys` are those of the frames."""
+        found: dict[int, Outcome] = {}
         if not self._by_turn or not seen:
-            return {}
+            return found
+        unknown = []
+        for number in seen:
+            said = recalled(self._known, self._mark(number, self._copies[number].account.completed, keys[number]))
+            if said is None:
+                unknown.append(number)
+            else:
+                found[number] = said
+        self._judge.asked += len(found)
+        self._judge.remembered += len(found)
         questions = [
-            self._copies[number].question(self._copies[number].account.completed, *frame, self._first_keys[number])
-            for number, frame in seen.items()
+            self._copies[number].question(
+                self._copies[number].account.completed, *seen[number], self._first_keys[number]
+            )
+            for number in unknown
         ]
-        return dict(zip(seen, self._judge.ask_many(questions), strict=True))
+        return found | dict(zip(unknown, self._judge.ask_many(questions), strict=True))
 
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
