@@ -3,9 +3,9 @@
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 
 from vlmcar_core.trainers._copies import Together
@@ -22,16 +22,20 @@ class LatePPO(DistinctPPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
-        if self._late is not None:
-            late = self._late.settle()
-            if going_on:
-                rollout_buffer.rewards += late
-                self._advantages(rollout_buffer)
-        return going_on
+        late = self._late
+        if late is None:
+            return super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        compute = rollout_buffer.compute_returns_and_advantage
 
-    def _advantages(self, buffer: RolloutBuffer) -> None:
-        """Once more, as `collect_rollouts` computed them."""
-        with torch.no_grad():
-            values = self.policy.predict_values(obs_as_tensor(self._last_obs, self.device))  # type: ignore[arg-type]
-        buffer.compute_returns_and_advantage(last_values=values, dones=self._last_episode_starts)  # type: ignore[arg-type]
+        def paid(last_values: torch.Tensor, dones: NDArray[Any]) -> None:
+            rollout_buffer.rewards += late.settle()
+            compute(last_values, dones)
+
+        rollout_buffer.compute_returns_and_advantage = paid  # type: ignore[method-assign]
+        try:
+            going_on = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        finally:
+            del rollout_buffer.compute_returns_and_advantage
+        if not going_on:
+            late.settle()
+        return going_on
