@@ -51,7 +51,7 @@ class Stretch:
 
     def question(self, checker: Checker, at: int, first_key: bytes | None) -> Question:
         """To the checker whose turn it is, about one of its moments."""
-        frame = cache(partial(self._shots[at].frame, self._number))
+        frame = partial(self._shots[at].frame, self._number)
         return Question(checker, *self._initial, frame, self._keys[at].tobytes(), first_key)
 
     def marks(self, first_key: bytes, marks: Marks) -> NDArray[np.uint64]:

@@ -18,7 +18,7 @@ from vlmcar_core import ahead
 from vlmcar_core.copies import Moment, Past, Payments, Shown
 from vlmcar_core.known import COMPLETES, MIXERS, NOTHING, Known, keep, recalled, slots
 from vlmcar_core.payments import FARMED, Payment
-from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
+from vlmcar_core.reward import PASSING, Drawn, Judge, Question, Watching
 from vlmcar_core.timeline import Timeline
 from vlmcar_core.types import Frame, Outcome, Proposal
 
@@ -117,39 +117,40 @@ class CheckerPay:
         wanted[numbers] = True
         keys = shown.frame_keys(wanted)
         self._last[numbers] = keys[numbers]
-        for number in numbers.tolist():
-            self._begin(number, cache(partial(shown.first_frame, number)), keys[number])
-
-    def _begin(self, number: int, first: Drawn, key: NDArray[np.uint64]) -> None:
-        """One copy's episode; its first frame, too, may be known to complete nothing."""
-        watching, digest = self._copies[number], key.tobytes()
-        faults: dict[str, str] = {}
-        said: dict[int, Outcome] = {}
+        firsts = {number: cache(partial(shown.first_frame, number)) for number in numbers.tolist()}
         if self._by_turn:
-            watching.meet(first, digest)
-            watching.account.resume(0)
+            self._meet({keys[number].tobytes(): first for number, first in firsts.items()})
+        for number, first in firsts.items():
+            watching = self._copies[number]
+            watching.meet(first, keys[number].tobytes())
+            if self._by_turn:
+                watching.account.resume(0)
+                self._settle(number, {})
+        answers = self._asked({number: self._copies[number].initial for number in firsts}, keys)
+        for number in firsts:
+            said = {0: answers[number]} if number in answers else {}
+            if said and _is_not_done(said[0]):
+                continue
+            watching, faults = self._copies[number], dict[str, str]()
+            if self._by_turn:
+                self._recall(number, 0, keys[number], said)
+            watching.begin(*watching.initial, faults, said)
+            if self._by_turn and not faults:
+                self._keep(number, 0, keys[number])
             self._settle(number, faults)
-            if self._recall(number, 0, key, said):
-                return
-        watching.begin(first, digest, faults, said)
-        if self._by_turn and not faults:
-            self._keep(number, 0, key)
-        self._settle(number, faults)
 
-    def _recall(self, number: int, turn: int, key: NDArray[np.uint64], said: dict[int, Outcome]) -> bool:
-        """Add what is known of a frame, from a turn on as far as it is; whether the first of it is that it completes
-        nothing."""
+    def _recall(self, number: int, turn: int, key: NDArray[np.uint64], said: dict[int, Outcome]) -> None:
+        """Add what is known of a frame, from a turn on as far as it is."""
         for index in range(turn, len(self.keys)):
-            outcome = said.get(index) or recalled(self._known, self._mark(number, index, key))
-            if outcome is None:
-                return False
             if index not in said:
+                outcome = recalled(self._known, self._mark(number, index, key))
+                if outcome is None:
+                    return
                 self._judge.asked += 1
                 self._judge.remembered += 1
                 said[index] = outcome
-            if not outcome.done:
-                return index == turn
-        return False
+            if not said[index].done:
+                return
 
     def _keep(self, number: int, turn: int, key: NDArray[np.uint64]) -> None:
         """What a frame was found to complete, from a turn on."""
@@ -200,6 +201,14 @@ class CheckerPay:
 
     def _at_once(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> list[Payments]:
         """Steps in which nothing happens are not gone through."""
+        self._meet(
+            {
+                moment.begun.keys[number].tobytes(): partial(moment.begun.frame, number)
+                for moment in moments
+                if moment.begun is not None
+                for number in moment.ended.tolist()
+            }
+        )
         line = Timeline(moments, self._last, self._known)
         line.begin(self._turn[:, 0].astype(np.intp), self._looks, self._again, self._first + self._turn)
         loud = 0
@@ -222,6 +231,13 @@ class CheckerPay:
         if (begun := moments[-1].begun) is not None:
             self._last[moments[-1].ended] = begun.keys[moments[-1].ended]
         return self._payments(line.turns, events)
+
+    def _meet(self, firsts: Mapping[bytes, Drawn]) -> None:
+        """Ask at once for what the checker whose turn it is first takes from some first frames, by their keys."""
+        new = {key: first for key, first in firsts.items() if (key, 0) not in self._taken}
+        questions = [Question(self._checkers[0], first, key, first, key) for key, first in new.items()]
+        for key, taken in zip(new, self._judge.first_keys(questions), strict=True):
+            self._take(key, 0, taken)
 
     def _payments(self, turns: NDArray[np.intp], events: Sequence[Mapping[int, Event]]) -> list[Payments]:
         """Of steps, from whose turn it was in each, (T, N), and what happened."""
@@ -270,8 +286,6 @@ class CheckerPay:
         seen = {number: (cache(partial(frame, number)), keys[number].tobytes()) for number in new}
         answers = self._asked({number: seen[number] for number in new if loud[number]}, keys)
         nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
-        for number in nothing:
-            keep(self._known, self._mark(number, new[number][2], keys[number]), NOTHING)
         self._again[nothing] = False
         for number in sorted(set(new).difference(nothing)):
             faults: dict[str, str] = {}
@@ -330,11 +344,12 @@ class CheckerPay:
         found: dict[int, Outcome] = {}
         if not self._by_turn or not seen:
             return found
-        unknown = []
+        unknown: dict[int, NDArray[np.uint64]] = {}
         for number in seen:
-            said = recalled(self._known, self._mark(number, self._copies[number].account.completed, keys[number]))
+            mark = self._mark(number, self._copies[number].account.completed, keys[number])
+            said = recalled(self._known, mark)
             if said is None:
-                unknown.append(number)
+                unknown[number] = mark
             else:
                 found[number] = said
         self._judge.asked += len(found)
@@ -345,7 +360,10 @@ class CheckerPay:
             )
             for number in unknown
         ]
-        return found | dict(zip(unknown, self._judge.ask_many(questions), strict=True))
+        for (number, mark), outcome in zip(unknown.items(), self._judge.ask_many(questions), strict=True):
+            keep(self._known, mark, outcome)
+            found[number] = outcome
+        return found
 
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
@@ -364,12 +382,13 @@ class CheckerPay:
     def _first_of(self, number: int, turn: int) -> tuple[bytes, NDArray[np.uint64]]:
         """The key of what a checker takes from this episode's first frame, and it as two numbers, (2,)."""
         watching = self._copies[number]
-        key = watching.initial[1], turn
-        if (found := self._taken.get(key)) is None:
-            taken = watching.first_key(turn)
-            found = self._taken[key] = taken, np.frombuffer(taken[:16], np.uint64)
-            if len(self._taken) > EVENTS:
-                self._taken.popitem(last=False)
+        found = self._taken.get((watching.initial[1], turn))
+        return found or self._take(watching.initial[1], turn, watching.first_key(turn))
+
+    def _take(self, initial: bytes, turn: int, taken: bytes) -> tuple[bytes, NDArray[np.uint64]]:
+        found = self._taken[initial, turn] = taken, np.frombuffer(taken[:16], np.uint64)
+        if len(self._taken) > EVENTS:
+            self._taken.popitem(last=False)
         return found
 
 
