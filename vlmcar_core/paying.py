@@ -210,7 +210,7 @@ class CheckerPay:
             }
         )
         line = Timeline(moments, self._last, self._known)
-        line.begin(self._turn[:, 0].astype(np.intp), self._looks, self._again, self._first + self._turn)
+        self._follow(line, range(len(self._copies)), 0)
         loud = 0
         events = []
         for step, (moment, ended) in enumerate(zip(moments, solved, strict=True)):
@@ -221,9 +221,7 @@ class CheckerPay:
             if moment.begun is not None:
                 self.begin(moment.ended, Past(moment.begun))
                 moved.update(moment.ended.tolist())
-            for number in moved:
-                state = self._copies[number].account.completed, self._looks[number], self._again[number]
-                line.go_on(number, step + 1, *state, self._first[number] + self._turn[number])
+            self._follow(line, sorted(moved), step + 1)
         quiet = int(np.count_nonzero(line.turns < len(self.keys))) - loud
         self._judge.asked += quiet
         self._judge.remembered += quiet
@@ -231,6 +229,14 @@ class CheckerPay:
         if (begun := moments[-1].begun) is not None:
             self._last[moments[-1].ended] = begun.keys[moments[-1].ended]
         return self._payments(line.turns, events)
+
+    def _follow(self, line: Timeline, numbers: Sequence[int], step: int) -> None:
+        """Some copies, from a step on, as they are now."""
+        if numbers:
+            some = np.array(numbers, np.intp)
+            turns = self._turn[some]
+            state = turns[:, 0].astype(np.intp), self._looks[some], self._again[some], self._first[some] + turns
+            line.follow(some, step, *state)
 
     def _meet(self, firsts: Mapping[bytes, Drawn]) -> None:
         """Ask at once for what the checker whose turn it is first takes from some first frames, by their keys."""

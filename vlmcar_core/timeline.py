@@ -36,49 +36,47 @@ class Timeline:
         self._steps = np.arange(len(moments))
         self._known = known
         self._mixed = self.keys * MIXERS
-        self._changed = (self.keys != before).any(axis=2)
+        self._changed = _differ(self.keys, before)
 
         self.due: list[dict[int, bool]] = [{} for _ in moments]
         """At each step, the copies to which something may happen; whether it is for what they show."""
         self.turns = np.zeros(self.keys.shape[:2], np.intp)
         """Whose it is before each step, (T, N)."""
 
-    def begin(
+    def follow(
         self,
+        copies: NDArray[np.intp],
+        start: int,
         turns: NDArray[np.intp],
         looks: NDArray[np.bool_],
         again: NDArray[np.bool_],
         offsets: NDArray[np.uint64],
     ) -> None:
-        """Look through the episodes that are going on at first.
+        """Look through some copies' episodes from a step on, each up to when something may happen or to its end.
 
         Args:
-            turns: whose it is in each, (N,).
-            looks: copies whose frames matter, (N,).
-            again: copies whose first frame here counts as one that changed, (N,).
-            offsets: what is added to their frames' keys, once these are mixed, to be their marks, (N, 2).
+            copies: which, (M,).
+            start: the step.
+            turns: whose it is in each, (M,).
+            looks: whether their frames matter, (M,).
+            again: whether the first of these counts as one that changed, (M,).
+            offsets: what is added to their frames' keys, once these are mixed, to be their marks, (M, 2).
         """
-        self.turns[:] = turns
-        loud = self._unknown(self._mixed + offsets) & self._changed
-        loud[0] |= again & self._unknown(self._mixed[0] + offsets)
-        loud &= looks & (self._steps[:, np.newaxis] < self._until[0])
-        copies = np.flatnonzero(loud.any(axis=0))
-        for step, copy in zip(loud[:, copies].argmax(axis=0).tolist(), copies.tolist(), strict=True):
-            self.due[step][copy] = True
-
-    def go_on(self, copy: int, start: int, turn: int, looks: bool, again: bool, offset: NDArray[np.uint64]) -> None:
-        """Look through one copy's episode from a step on; the rest as for `begin`."""
-        self.turns[start:, copy] = turn
-        if not looks or start >= len(self._steps):
+        self.turns[start:, copies] = turns
+        if start >= len(self._steps):
             return
-        stop = self._until[start, copy]
-        unknown = self._unknown(self._mixed[start:stop, copy] + offset)
-        loud = unknown & self._changed[start:stop, copy]
-        if again:
-            loud[0] = unknown[0]
-        at = int(loud.argmax())
-        if loud[at]:
-            self.due[start + at][copy] = True
+        unknown = self._unknown(self._mixed[start:, copies] + offsets)
+        loud = unknown & self._changed[start:, copies]
+        loud[0] |= again & unknown[0]
+        loud &= looks & (self._steps[start:, np.newaxis] < self._until[start, copies])
+        happens = np.flatnonzero(np.any(loud, axis=0))
+        for step, copy in zip(loud[:, happens].argmax(axis=0).tolist(), copies[happens].tolist(), strict=True):
+            self.due[start + step][copy] = True
 
     def _unknown(self, marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return np.asarray((self._known[slots(marks)] != marks).any(axis=-1))
+        return _differ(self._known[slots(marks)], marks)
+
+
+def _differ(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which pairs of numbers (…, 2) differ, (…); in half the time that `any` takes along so short an axis."""
+    return np.asarray((some[..., 0] != others[..., 0]) | (some[..., 1] != others[..., 1]))

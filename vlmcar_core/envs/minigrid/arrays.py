@@ -143,6 +143,9 @@ class Arrays:
         return found
 
     def frame_keys(self, wanted: NDArray[np.bool_]) -> NDArray[np.uint64]:
+        return self._keys()
+
+    def _keys(self) -> NDArray[np.uint64]:
         found = np.empty((self.count, 2), np.uint64)
         compiled.keys(self._cells, self._agents, self._salt, found)
         return found
@@ -154,8 +157,7 @@ class Arrays:
         return self._picture.of(self._first_cells[number], self._first_agents[number])
 
     def shot(self) -> "Shot":
-        keys = self.frame_keys(np.ones(self.count, np.bool_))
-        return Shot(keys, self._picture, self._cells.copy(), self._agents.copy())
+        return Shot(self._keys(), self._picture, self._cells.copy(), self._agents.copy())
 
     def close(self) -> None:
         for env in self._envs:
