@@ -25,6 +25,24 @@ def vlmcar(root: Path, *arguments: str, timeout: float = 300.0) -> subprocess.Co
     )
 
 
+@pytest.mark.parametrize(("chosen", "taken"), [(None, "1"), ("4", "4")])
+def test_a_product_of_matrices_takes_one_thread_unless_the_person_chose(chosen: str | None, taken: str) -> None:
+    """NumPy reads it when it is imported: two busy processes with two threads each wait for each other."""
+    code = (
+        "import os, sys\n"
+        "from vlmcar_core import __main__\n"
+        "assert 'numpy' not in sys.modules\n"
+        "sys.argv = ['vlmcar', '--version']\n"
+        "try:\n    __main__.main()\n"
+        "finally:\n    print([os.environ[name] for name in __main__.THREADS])\n"
+    )
+    names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= dict.fromkeys(names, chosen) if chosen else {}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+    assert shown.splitlines()[-1] == str([taken] * 3)
+
+
 def test_help_teaches_the_whole_flow_and_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['vlmcar', '--help']\n"

@@ -310,28 +310,60 @@ def test_a_table_of_another_run_changes_what_is_asked_and_nothing_that_is_paid(t
     assert put[1] < 0.2 * put[0]
 
 
+TAKEN = "take-the-key"
+WAYS_LATER = [
+    Payment("once"),
+    Payment("potential"),
+    Payment("potential", weights={TAKEN: 0.0}, discount=0.9),
+    Payment("remaining"),
+    Payment("progress"),
+    Payment("once", undo=0.5),
+    Payment("edge"),
+]
+
+
 @pytest.mark.parametrize("env_reward", [True, False])
-@pytest.mark.parametrize(
-    "payment", [Payment("once"), Payment("potential"), Payment("progress"), Payment("once", undo=0.5), Payment("edge")]
-)
+@pytest.mark.parametrize("payment", WAYS_LATER)
 def test_what_is_paid_later_is_what_would_be_paid_at_once(tmp_path: Any, payment: Payment, env_reward: bool) -> None:
-    """Planner's steps and chance, settled after so many steps or so many, through several episodes and sub-tasks."""
+    """Planner's steps and chance, settled after so many steps or so many, through several episodes and sub-tasks; then
+    the same once more, with what is known by then."""
     made, task = door_key(tmp_path, "MiniGrid-DoorKey-5x5-v0")
-    judge, later_judge = (Judge(CheckerProcess([step.checker for step in made.paid])) for _ in range(2))
+    assert made.paid[0].checker.key == TAKEN
+    before = Known(), Known()
+    for _ in range(2):
+        judges = [Judge(CheckerProcess([step.checker for step in made.paid]), known=known) for known in before]
+        played_now_and_later(made, task, payment, env_reward, judges, before)
+        for judge in judges:
+            judge.close()
+
+
+def played_now_and_later(
+    made: Proposal, task: Task, payment: Payment, env_reward: bool, judges: list[Judge], known: tuple[Known, Known]
+) -> None:
     both = []
-    for one in (judge, later_judge):
+    for one, before in zip(judges, known, strict=True):
         simulation = minigrid.copies(task, 4)
-        pay = CheckerPay(simulation.count, made, one, env_reward, payment)
+        pay = CheckerPay(simulation.count, made, one, env_reward, payment, before.frames)
         both.append(EpisodeCopies(simulation, minigrid.succeeded, pay))
     at_once, later = both
     assert later.pay_later()
     at_once.reset(0)
     later.reset(0)
+    apart = [minigrid.make(task) for _ in range(4)]  # in step with the copies, for the planner
+    for number, env in enumerate(apart):
+        env.reset(seed=number)
+    plans: list[Any] = [iter(minigrid.expert(apart[0])), *(iter(()) for _ in range(3))]
     chance = np.random.default_rng(5)
-    paid, told, records, settled = [], [], [], 0
+    paid, told, records, settled, solved = [], [], [], 0, 0
     for number in range(1, 301):
-        actions = chance.choice(6, 4, p=[0.2, 0.2, 0.4, 0.08, 0.02, 0.1])
+        drawn = chance.choice(6, 4, p=[0.2, 0.2, 0.4, 0.08, 0.02, 0.1]).tolist()
+        actions = np.array([next(plan, action) for plan, action in zip(plans, drawn, strict=True)])
         step, same = at_once.step(actions), later.step(actions)
+        for copy, env in enumerate(apart):
+            env.step(int(actions[copy]))
+            if step.terminated[copy] or step.truncated[copy]:
+                env.reset()
+                plans[copy] = iter(minigrid.expert(env) if chance.random() < 0.6 else ())
         assert np.array_equal(step.observations, same.observations)
         assert np.array_equal(step.terminated, same.terminated) and np.array_equal(step.truncated, same.truncated)
         assert set(step.infos) == set(same.infos)
@@ -346,14 +378,40 @@ def test_what_is_paid_later_is_what_would_be_paid_at_once(tmp_path: Any, payment
             told[settled:] = list(np.array(told[settled:]) + found.rewards)
             settled = number
             assert found.records == records
+            solved += sum(record["success"] for record in records)
             records = []
     np.testing.assert_allclose(told, paid, rtol=0, atol=1e-6)
     assert not later.settle().rewards.size
-    assert np.count_nonzero(paid) >= 5
-    for copies, one in zip(both, (judge, later_judge), strict=True):
+    assert np.count_nonzero(paid) >= 5 and solved >= 3
+    for copies in both:
         copies.close()
-        one.close()
-    assert later_judge.asked == judge.asked
+    for env in apart:
+        env.close()
+    assert judges[0].asked == judges[1].asked
+
+
+@pytest.mark.filterwarnings("ignore:the checker")
+def test_faults_are_what_they_would_be_at_once(tmp_path: Any) -> None:
+    """Of checkers that fail for a frame, and of one that is disabled."""
+    _, task = door_key(tmp_path, "MiniGrid-DoorKey-5x5-v0")
+    sometimes = "def check(initial, current):\n    return 1 // int(current.sum() % 3)\n"
+    made = proposal(("sometimes", sometimes), ("slow", STUBBORN))
+    told = []
+    for later in (False, True):
+        judge = Judge(CheckerProcess([step.checker for step in made.paid], Limits(seconds=0.05)))
+        simulation = minigrid.copies(task, 4)
+        copies = EpisodeCopies(simulation, minigrid.succeeded, CheckerPay(simulation.count, made, judge))
+        assert not later or copies.pay_later()
+        copies.reset(0)
+        chance = np.random.default_rng(0)
+        rewards = [copies.step(chance.integers(0, 6, 4)).rewards for _ in range(60)]
+        told.append((np.array(rewards) + copies.settle().rewards if later else np.array(rewards), dict(judge.faults)))
+        judge.close()
+        copies.close()
+    np.testing.assert_array_equal(told[0][0], told[1][0])
+    assert np.count_nonzero(told[0][0]) >= 1, "in the other copies the first sub-task is done from the start"
+    for _, faults in told:
+        assert "ZeroDivisionError" in faults["sometimes"] and "disabled" in faults["slow"]
 
 
 class Counting(CheckerProcess):

@@ -38,7 +38,8 @@ CORES_MAX = 4096
 TAKING_TRIES, TAKING_SECONDS = 10, 0.05
 ID = re.compile(r"[0-9a-f]{32}")
 CARRIED = re.compile(
-    r"VLMCAR_(?!.*KEY)\w+|PATH|PYTHONPATH|TMPDIR|VIRTUAL_ENV|CUDA_VISIBLE_DEVICES|OMP_NUM_THREADS|MUJOCO_GL"
+    r"VLMCAR_(?!.*KEY)\w+|PATH|PYTHONPATH|TMPDIR|VIRTUAL_ENV|CUDA_VISIBLE_DEVICES|MUJOCO_GL|"
+    r"(OMP|OPENBLAS|MKL)_NUM_THREADS|VECLIB_MAXIMUM_THREADS"
 )
 """The variables of the environment that a run takes along from where it was asked for. No key is among them."""
 
