@@ -9,6 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FILES := pyproject.toml constraints.txt
 
 .PHONY: run test bench
+
+# As `vlmcar` itself does (vlmcar_core/__main__.py): processes side by side would wait for each other's threads.
+test bench: export OPENBLAS_NUM_THREADS = 1
+
 run: $(VENV)/.installed
 	@$(BIN)/vlmcar app
 

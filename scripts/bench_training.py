@@ -10,6 +10,8 @@ import argparse
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +28,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from vlmcar_core import pipeline, plugins
+from vlmcar_core import pipeline, plugins, runs
 from vlmcar_core.copies import Copies, Moment, Payments, Settled, Shown, Stepped
 from vlmcar_core.episodes import EpisodeCopies, EpisodeRecord
 from vlmcar_core.known import Known
@@ -341,6 +343,23 @@ def measure_panda(env_id: str, steps: int, rounds: int) -> list[str]:
     ]
 
 
+def measure_whole(env_id: str) -> list[str]:
+    """`vlmcar train` as a person asks for it, with all that a run writes down."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        session = pipeline.create_from_env(root, "whole", env_id, recording=Recording(1, 1, 5))
+        pipeline.record(session)
+        pipeline.propose(session)
+        own = {"VLMCAR_QUEUE": str(root / "queue"), "VLMCAR_CACHE": str(root / "cache")}
+        clock = time.perf_counter()
+        command = [sys.executable, "-m", "vlmcar_core", "--root", place, "train", "whole"]
+        subprocess.run(command, env={**os.environ, **own}, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - clock
+        configs = [runs.read_config(folder) for folder in session.run_folders()]
+        steps = sum(config.steps for config in configs)
+    return [f"| {env_id} | {len(configs)} of {configs[0].steps:,} | {seconds:.0f} | {steps / seconds:,.0f} |"]
+
+
 def report(options: argparse.Namespace) -> Iterator[str]:
     """The lines of the tables, as they are measured."""
     usual = ", ".join(f"{name} {_defaults.PPO[name]}" for name in ("n_envs", "n_steps", "batch_size", "n_epochs"))
@@ -371,6 +390,10 @@ def report(options: argparse.Namespace) -> Iterator[str]:
     yield from (f"| task | stock, one copy | {heads} |", "|---" * 8 + "|")
     for env_id in TASKS:
         yield from measure_steps(env_id, 20_000)
+    if options.whole:
+        yield from ("", "## `vlmcar train`: both rewards, 3 seeds, with evaluations, videos and checkpoints", "")
+        yield from ("| task | runs and their steps | seconds in all | steps a second |", "|---" * 4 + "|")
+        yield from measure_whole(TASKS[-1])
     if options.panda_steps:
         yield from ("", f"## panda-gym: SAC with hindsight, {options.panda_steps:,} steps", "")
         yield from ("| task | sparse, steps a second | dense | dense over sparse, wall | CPU |", "|---" * 5 + "|")
@@ -383,6 +406,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_480, help="of each PPO training")
     parser.add_argument("--panda-steps", type=int, default=1_500, help="of each SAC training; 0 leaves panda-gym out")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--whole", action="store_true", help="also what `vlmcar train` takes in all, about two minutes")
     parser.add_argument("--out", type=Path, help="write the tables there, too")
     options = parser.parse_args()
     lines = []
