@@ -95,7 +95,9 @@ def _view(client: int, view: View, height: int, light: Light, behind: Frame | No
     drawn = np.asarray(colours, np.uint8).reshape(height, width, 4)[..., :3]
     if behind is None:
         return drawn.copy()
-    return np.where((np.asarray(bodies).reshape(height, width) >= 0)[..., None], drawn, behind)
+    seen, covered = behind.copy(), np.asarray(bodies).reshape(height, width) >= 0
+    seen[covered] = drawn[covered]
+    return seen
 
 
 def panel(across: float, aspects: Sequence[float], height: int) -> tuple[int, float]:

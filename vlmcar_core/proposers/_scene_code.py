@@ -26,11 +26,16 @@ def of_hue(image, hue, near):
         mask |= cv2.inRange(hsv, (0, 1, 1), (high - 180, 255, 255))
     red, green, blue = cv2.split(image)
     chroma = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-    mask[chroma < COLOURFUL] = 0
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-    large = stats[:, cv2.CC_STAT_AREA] >= SPECK
-    large[0] = False
-    return large[labels]
+    mask = cv2.bitwise_and(mask, cv2.compare(chroma, COLOURFUL, cv2.CMP_GE))
+    found = np.zeros(mask.shape, bool)
+    x, y, width, height = cv2.boundingRect(mask)
+    if width:
+        part = np.s_[y : y + height, x : x + width]
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part])
+        large = stats[:, cv2.CC_STAT_AREA] >= SPECK
+        large[0] = False
+        found[part] = large[labels]
+    return found
 
 ''')
 
