@@ -1,4 +1,4 @@
-"""Frames that are known to complete nothing: shared by runs of the same checkers, harmless where it cannot be."""
+"""What is known of frames: shared by runs of the same checkers, harmless where it cannot be."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ALWAYS, NEVER
 from vlmcar_core import known
 from vlmcar_core.errors import BadInput
-from vlmcar_core.types import Checker, Task
+from vlmcar_core.types import Checker, Outcome, Task
 
 TASK = Task("MiniGrid-Empty-5x5-v0", "minigrid", settings={"tile_size": 8})
 CHECKERS = [Checker("one", NEVER), Checker("two", ALWAYS)]
@@ -52,6 +52,19 @@ def test_keys_of_sub_tasks_do_not_matter(folder: Path) -> None:
     known.shared(CHECKERS, TASK, VERSIONS).frames[5] = (7, 8)
     renamed = [Checker("first", NEVER), Checker("second", ALWAYS)]
     assert known.shared(renamed, TASK, VERSIONS).frames[5].tolist() == [7, 8]
+
+
+def test_a_frame_is_known_to_complete_something_or_nothing_and_a_fault_tells_neither() -> None:
+    frames = known.Known().frames
+    marks = np.random.default_rng(0).integers(0, 2**64, (3, 2), np.uint64)
+    for mark, outcome in zip(
+        marks, (Outcome("ok", 1.0), Outcome("ok", 0.6), Outcome("error", message="no")), strict=True
+    ):
+        assert known.recalled(frames, mark) is None
+        known.keep(frames, mark, outcome)
+    assert [known.recalled(frames, mark) for mark in marks] == [known.COMPLETES, known.NOTHING, None]
+    frames[known.slots(marks[1])] = marks[1] + np.array([0, 1], np.uint64)
+    assert known.recalled(frames, marks[1]) is None, "another's place is not its own"
 
 
 @pytest.mark.parametrize("wrong", ["short", "link", "folder"])
