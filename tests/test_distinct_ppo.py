@@ -100,8 +100,9 @@ def test_distinct_rows_are_found() -> None:
         ("CartPole-v1", "MlpPolicy", {"net_arch": []}),
         ("Pendulum-v1", "MlpPolicy", {}),
         ("CartPole-v1", "MlpPolicy", {"share_features_extractor": False}),
+        ("FrozenLake-v1", "MlpPolicy", {}),
     ],
-    ids=["no layers of their own", "continuous actions", "two extractors"],
+    ids=["no layers of their own", "continuous actions", "two extractors", "numbered observations"],
 )
 def test_elsewhere_it_is_ppo(env_id: str, policy: str, options: dict[str, Any]) -> None:
     model = DistinctPPO(policy, gym.make(env_id), n_steps=8, batch_size=8, policy_kwargs=options)

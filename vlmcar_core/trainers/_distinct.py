@@ -48,7 +48,12 @@ class DistinctPPO(PPO):
     def _can(self) -> bool:
         """Whether observations go straight into layers that are the policy's and the value's own."""
         policy = self.policy
-        if not isinstance(self.action_space, spaces.Discrete) or len(self.rollout_buffer.observations.shape) != 3:
+        seen = self.observation_space
+        if (
+            not isinstance(self.action_space, spaces.Discrete)
+            or not isinstance(seen, spaces.Box)
+            or len(seen.shape) != 1
+        ):
             return False
         if type(policy) is not ActorCriticPolicy or type(policy.features_extractor) is not FlattenExtractor:
             return False
