@@ -14,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment, Shot
-from vlmcar_core.known import COMPLETES, DONE, holds, keep, slots
+from vlmcar_core.known import COMPLETES, DONE, holds, keep, marks, slots
 from vlmcar_core.reward import Drawn, Judge, Question
 from vlmcar_core.types import Checker, Outcome
 
 WINDOW_MAX = 8
 """Frames of one episode in a round, at most; in the first it is one, and twice as many in each that follows."""
-
-Marks = Callable[[NDArray[np.uint64], bytes, int], NDArray[np.uint64]]
-"""From keys of frames (L, 2), the key of what a checker takes from the first frame, and its turn to marks (L, 2)."""
 
 
 class Stretch:
@@ -54,7 +51,7 @@ class Stretch:
         frame = partial(self._shots[at].frame, self._number)
         return Question(checker, *self._initial, frame, self._keys[at].tobytes(), first_key)
 
-    def marks(self, first_key: bytes, marks: Marks) -> NDArray[np.uint64]:
+    def marks(self, first_key: bytes) -> NDArray[np.uint64]:
         """Of the frames that are left."""
         return marks(self._keys[self._at :], first_key, self.turn)
 
@@ -106,9 +103,7 @@ def stretches(
     return found
 
 
-def ask(
-    found: Sequence[Stretch], checkers: Sequence[Checker], judge: Judge, known: NDArray[np.uint64], marks: Marks
-) -> None:
+def ask(found: Sequence[Stretch], checkers: Sequence[Checker], judge: Judge, known: NDArray[np.uint64]) -> None:
     """Put to the checkers what they are going to be asked about some stretches, and keep what they say.
 
     Args:
@@ -116,7 +111,6 @@ def ask(
         checkers: in the order of their turns.
         judge: theirs. It counts what is put to them here as such, and not as asked, which it will be in its turn.
         known: marks of frames of which that is known, as `Known.frames`.
-        marks: how they are made.
     """
     asked, remembered = judge.asked, judge.remembered
     window, going = 1, list(found)
@@ -124,7 +118,7 @@ def ask(
         questions, rounds = [], []
         first_keys = judge.first_keys([stretch.question(checkers[stretch.turn], 0, None) for stretch in going])
         for stretch, first_key in zip(going, first_keys, strict=True):
-            made = stretch.marks(first_key, marks)
+            made = stretch.marks(first_key)
             places = stretch.places((known[slots(made)] != made).any(axis=1), window)
             if not places:
                 stretch.finish()

@@ -49,6 +49,17 @@ DONE = np.array([0xD1342543DE82EF95, 0xDA942042E4DD58B5], np.uint64)
 """Added to the mark of a frame that completes nothing, it is that of one that completes something."""
 
 
+def marks(keys: NDArray[np.uint64], first_key: bytes, turn: int) -> NDArray[np.uint64]:
+    """What frames with these keys (…, 2) are remembered by, (…, 2).
+
+    Args:
+        keys: as `Shown.frame_keys` gives them.
+        first_key: of what the checker takes from the first frame, as `Judge.first_key` gives it.
+        turn: the checker's.
+    """
+    return np.asarray(keys * MIXERS + np.frombuffer(first_key[:16], np.uint64) + np.uint64(turn))
+
+
 def slots(marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Where frames with these marks (…, 2) would be remembered, (…)."""
     return np.asarray(marks[..., 0] >> SHIFT)
@@ -89,7 +100,7 @@ class Known:
     def __init__(self, memory: mmap.mmap | None = None) -> None:
         whole = np.zeros(BYTES // 8, np.uint64) if memory is None else np.frombuffer(memory, np.uint64)
         self.frames = whole[: SLOTS * 2].reshape(SLOTS, 2)
-        """Marks of frames that complete nothing, as `CheckerPay` makes them, and, moved by `DONE`, of those that do; a
+        """`marks` of frames that complete nothing, and, moved by `DONE`, of those that do; a
         mark that two wrote at once is one half of each, and belongs to no frame but with a probability of 2⁻⁶⁴."""
         self._firsts = whole[SLOTS * 2 :].reshape(FIRSTS, 4)
         """A key, its second half combined with a sum of the value, and the value."""

@@ -2,7 +2,8 @@
 
 Nothing runs in Python for a copy in which nothing happens. A checker is asked only about a frame that changed, only
 while it can still pay, and only if it was not asked before; the questions of one step go to it in one message for all
-copies that share their first frame. That a frame completes nothing is remembered by its key, in arrays.
+copies that share their first frame. What a frame completes is remembered by its key, in arrays (recalling.py), and what
+became of a copy in which something happened by all that this followed from.
 """
 
 import math
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from vlmcar_core import ahead
 from vlmcar_core.copies import Moment, Past, Payments, Shown
-from vlmcar_core.known import COMPLETES, MIXERS, NOTHING, Known, keep, recalled, slots
+from vlmcar_core.known import MIXERS, slots
 from vlmcar_core.payments import FARMED, Payment
-from vlmcar_core.reward import PASSING, Drawn, Judge, Question, Watching
+from vlmcar_core.recalling import Recalling
+from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
 from vlmcar_core.timeline import Timeline
 from vlmcar_core.types import Frame, Outcome, Proposal
 
@@ -26,7 +28,7 @@ AHEAD = 8
 """It is asked ahead where at least a question in so many steps had to be put to a checker before."""
 
 EVENTS = 20_000
-"""What was paid is remembered of so many, about 500 bytes each."""
+"""Remembered, about 500 bytes each."""
 
 
 class Event(NamedTuple):
@@ -93,8 +95,6 @@ class CheckerPay:
         """What a frame pays follows from it, the first one, and whose turn it is."""
         self._events: OrderedDict[Happening, Event] = OrderedDict()
         """What happened before, where that tells what happens."""
-        self._taken: OrderedDict[tuple[bytes, int], tuple[bytes, NDArray[np.uint64]]] = OrderedDict()
-        """By an episode's first frame and a turn, the key of what that checker takes from it, and it as two numbers."""
         self._idle = np.zeros(count)
         """What a step is paid in which nothing happens, (N,)."""
         self._idle_parts = np.zeros((count, len(checkers)))
@@ -109,8 +109,8 @@ class CheckerPay:
         """The last frame has to be asked about again: a checker failed for reasons that may pass."""
         self._first, self._turn = np.zeros((count, 2), np.uint64), np.zeros((count, 1), np.uint64)
         """Whose turn it is, and the key of what that checker takes from the first frame."""
-        self._first_keys = [b""] * count
-        self._known = Known().frames if frames is None else frames
+        self._recalling = Recalling(self._copies, checkers, judge, frames)
+        self._known = self._recalling.frames
 
     def begin(self, numbers: NDArray[np.intp], shown: Shown) -> None:
         wanted = np.zeros(len(self._copies), np.bool_)
@@ -119,48 +119,26 @@ class CheckerPay:
         self._last[numbers] = keys[numbers]
         firsts = {number: cache(partial(shown.first_frame, number)) for number in numbers.tolist()}
         if self._by_turn:
-            self._meet({keys[number].tobytes(): first for number, first in firsts.items()})
+            self._recalling.meet({keys[number].tobytes(): first for number, first in firsts.items()})
         for number, first in firsts.items():
             watching = self._copies[number]
             watching.meet(first, keys[number].tobytes())
             if self._by_turn:
                 watching.account.resume(0)
                 self._settle(number, {})
-        answers = self._asked({number: self._copies[number].initial for number in firsts}, keys)
+        begun = {number: self._copies[number].initial for number in firsts} if self._by_turn else {}
+        answers = self._recalling.ask(begun, keys)
         for number in firsts:
             said = {0: answers[number]} if number in answers else {}
             if said and _is_not_done(said[0]):
                 continue
             watching, faults = self._copies[number], dict[str, str]()
             if self._by_turn:
-                self._recall(number, 0, keys[number], said)
+                self._recalling.add(number, 0, keys[number], said)
             watching.begin(*watching.initial, faults, said)
             if self._by_turn and not faults:
-                self._keep(number, 0, keys[number])
+                self._recalling.keep(number, 0, keys[number])
             self._settle(number, faults)
-
-    def _recall(self, number: int, turn: int, key: NDArray[np.uint64], said: dict[int, Outcome]) -> None:
-        """Add what is known of a frame, from a turn on as far as it is."""
-        for index in range(turn, len(self.keys)):
-            if index not in said:
-                outcome = recalled(self._known, self._mark(number, index, key))
-                if outcome is None:
-                    return
-                self._judge.asked += 1
-                self._judge.remembered += 1
-                said[index] = outcome
-            if not said[index].done:
-                return
-
-    def _keep(self, number: int, turn: int, key: NDArray[np.uint64]) -> None:
-        """What a frame was found to complete, from a turn on."""
-        now = self._copies[number].account.completed
-        for index in range(turn, min(now + 1, len(self.keys))):
-            keep(self._known, self._mark(number, index, key), COMPLETES if index < now else NOTHING)
-
-    def _mark(self, number: int, turn: int, key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Of a frame with this key, in this copy's episode, for the checker whose turn that is, (2,)."""
-        return _marks(key, self._first_of(number, turn)[0], turn)
 
     def step(self, solved: Mapping[int, bool], shown: Shown) -> Payments:
         looks = self._looks
@@ -190,7 +168,7 @@ class CheckerPay:
         often, self._put = AHEAD * (put - self._put) >= len(moments), put
         if often:
             found = ahead.stretches(moments, len(self._copies), self._going_on)
-            ahead.ask(found, self._checkers, self._judge, self._known, _marks)
+            ahead.ask(found, self._checkers, self._judge, self._known)
         return self._at_once(moments, solved)
 
     def _one_by_one(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> Iterator[Payments]:
@@ -201,7 +179,7 @@ class CheckerPay:
 
     def _at_once(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> list[Payments]:
         """Steps in which nothing happens are not gone through."""
-        self._meet(
+        self._recalling.meet(
             {
                 moment.begun.keys[number].tobytes(): partial(moment.begun.frame, number)
                 for moment in moments
@@ -237,13 +215,6 @@ class CheckerPay:
             turns = self._turn[some]
             state = turns[:, 0].astype(np.intp), self._looks[some], self._again[some], self._first[some] + turns
             line.follow(some, step, *state)
-
-    def _meet(self, firsts: Mapping[bytes, Drawn]) -> None:
-        """Ask at once for what the checker whose turn it is first takes from some first frames, by their keys."""
-        new = {key: first for key, first in firsts.items() if (key, 0) not in self._taken}
-        questions = [Question(self._checkers[0], first, key, first, key) for key, first in new.items()]
-        for key, taken in zip(new, self._judge.first_keys(questions), strict=True):
-            self._take(key, 0, taken)
 
     def _payments(self, turns: NDArray[np.intp], events: Sequence[Mapping[int, Event]]) -> list[Payments]:
         """Of steps, from whose turn it was in each, (T, N), and what happened."""
@@ -290,7 +261,8 @@ class CheckerPay:
             self._settle(number, {})
             found[number] = event
         seen = {number: (cache(partial(frame, number)), keys[number].tobytes()) for number in new}
-        answers = self._asked({number: seen[number] for number in new if loud[number]}, keys)
+        asked = {number: seen[number] for number in new if loud[number]} if self._by_turn else {}
+        answers = self._recalling.ask(asked, keys)
         nothing = [number for number, told in answers.items() if number not in solved and _is_not_done(told)]
         self._again[nothing] = False
         for number in sorted(set(new).difference(nothing)):
@@ -319,11 +291,11 @@ class CheckerPay:
         look = None
         if self._looks[number]:
             if self._by_turn:
-                self._recall(number, turn, key, said)
+                self._recalling.add(number, turn, key, said)
             look = watching.look(*seen, faults, answered=said)
         paid = watching.account.step(look, solved)
         if look is not None and self._by_turn and not faults:
-            self._keep(number, turn, key)
+            self._recalling.keep(number, turn, key)
         total = sum(paid.components.values())
         asked = self._judge.asked - before
         return Event(total, self._parts(paid.components), paid.completed, watching.account.completed, asked)
@@ -345,32 +317,6 @@ class CheckerPay:
             changed &= (self._known[slots(marks)] != marks).any(axis=1)
         return np.asarray(changed)
 
-    def _asked(self, seen: Mapping[int, tuple[Drawn, bytes]], keys: NDArray[np.uint64]) -> dict[int, Outcome]:
-        """By copy, what the checker says whose turn it is, of all of them at once; `keys` are those of the frames."""
-        found: dict[int, Outcome] = {}
-        if not self._by_turn or not seen:
-            return found
-        unknown: dict[int, NDArray[np.uint64]] = {}
-        for number in seen:
-            mark = self._mark(number, self._copies[number].account.completed, keys[number])
-            said = recalled(self._known, mark)
-            if said is None:
-                unknown[number] = mark
-            else:
-                found[number] = said
-        self._judge.asked += len(found)
-        self._judge.remembered += len(found)
-        questions = [
-            self._copies[number].question(
-                self._copies[number].account.completed, *seen[number], self._first_keys[number]
-            )
-            for number in unknown
-        ]
-        for (number, mark), outcome in zip(unknown.items(), self._judge.ask_many(questions), strict=True):
-            keep(self._known, mark, outcome)
-            found[number] = outcome
-        return found
-
     def _settle(self, number: int, faults: dict[str, str]) -> None:
         """What the next step depends on."""
         account = self._copies[number].account
@@ -378,29 +324,12 @@ class CheckerPay:
         self._again[number] = any(told.startswith(PASSING) for told in faults.values())
         self._turn[number] = turn = account.completed
         if self._by_turn and looks:
-            self._first_keys[number], self._first[number] = self._first_of(number, turn)
+            _, self._first[number] = self._recalling.first(number, turn)
         if not self._always:
             if turn not in self._idle_of:  # what a step without a look pays follows from that alone
                 idle = account.step(None).components
                 self._idle_of[turn] = sum(idle.values()), self._parts(idle)
             self._idle[number], self._idle_parts[number] = self._idle_of[turn]
-
-    def _first_of(self, number: int, turn: int) -> tuple[bytes, NDArray[np.uint64]]:
-        """The key of what a checker takes from this episode's first frame, and it as two numbers, (2,)."""
-        watching = self._copies[number]
-        found = self._taken.get((watching.initial[1], turn))
-        return found or self._take(watching.initial[1], turn, watching.first_key(turn))
-
-    def _take(self, initial: bytes, turn: int, taken: bytes) -> tuple[bytes, NDArray[np.uint64]]:
-        found = self._taken[initial, turn] = taken, np.frombuffer(taken[:16], np.uint64)
-        if len(self._taken) > EVENTS:
-            self._taken.popitem(last=False)
-        return found
-
-
-def _marks(keys: NDArray[np.uint64], first_key: bytes, turn: int) -> NDArray[np.uint64]:
-    """As `CheckerPay.step` makes them, (L, 2)."""
-    return np.asarray(keys * MIXERS + np.frombuffer(first_key[:16], np.uint64) + np.uint64(turn))
 
 
 def _is_not_done(said: Outcome) -> bool:
