@@ -74,7 +74,7 @@ def write(model: BaseAlgorithm, trainer: str, path: Path, limit: int = BUFFER_LI
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(META, json.dumps(asdict(meta), indent=1))
-        archive.writestr(WEIGHTS, archives.packed(_weights(model)))
+        archive.writestr(WEIGHTS, archives.packed(_weights(model), quick=True))
         replay = _replay_buffer(model)
         if replay is not None:
             archive.writestr(BUFFER, archives.packed(_newest(replay, limit), quick=True))
