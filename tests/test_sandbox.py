@@ -16,7 +16,7 @@ from tests.conftest import NEVER, RED_AT_LEAST, picture
 from vlmcar_core.errors import SandboxError, UnknownName
 from vlmcar_core.sandbox import CheckerProcess, Limits, diagnose, forking
 from vlmcar_core.sandbox.forking import ZYGOTE
-from vlmcar_core.types import Checker, Frame, Outcome
+from vlmcar_core.types import Checker, Drawn, Frame, Outcome
 
 HONEST = RED_AT_LEAST.format(pixels=4)
 QUICK = Limits(seconds=0.2, memory_bytes=256 * 1024 * 1024)
@@ -316,6 +316,25 @@ def test_a_fault_and_a_death_in_one_pair_leave_the_others_their_answers() -> Non
         assert [outcome.kind for outcome in found] == ["ok", "error", "ok"] and "3" in found[1].message
         kinds = [outcome.kind for outcome in process.run_pairs("dies", pairs_of((0, 1), (0, 7), (0, 1), (0, 0)))]
         assert kinds == ["ok", "timeout", "ok", "ok"]
+
+
+def test_a_frame_is_drawn_as_it_is_put_and_again_only_behind_a_death() -> None:
+    drawn: list[int] = []
+
+    def drawing(number: int, frame: Frame) -> Drawn:
+        def draw() -> Frame:
+            drawn.append(number)
+            return frame
+
+        return draw
+
+    pairs = [
+        (first, drawing(number, frame))
+        for number, (first, frame) in enumerate(pairs_of((0, 1), (0, 7), (0, 1), (0, 0)))
+    ]
+    with CheckerProcess([Checker("dies", DIES)], Limits(seconds=0.05)) as process:
+        kinds = [outcome.kind for outcome in process.run_pairs("dies", pairs)]
+    assert kinds == ["ok", "timeout", "ok", "ok"] and drawn == [0, 1, 2, 3, 2, 3]
 
 
 def test_pairs_that_are_no_frames_are_refused() -> None:

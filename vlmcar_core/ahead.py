@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment, Shot
 from vlmcar_core.known import COMPLETES, DONE, holds, keep, marks, slots
-from vlmcar_core.reward import Drawn, Judge, Question
-from vlmcar_core.types import Checker, Outcome
+from vlmcar_core.reward import Judge, Question
+from vlmcar_core.types import Checker, Drawn, Outcome
 
 WINDOW_MAX = 8
 """Frames of one episode in a round, at most; in the first it is one, and twice as many in each that follows."""

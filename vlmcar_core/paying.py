@@ -20,9 +20,9 @@ from vlmcar_core.copies import Moment, Past, Payments, Shown
 from vlmcar_core.known import MIXERS, slots
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.recalling import Recalling
-from vlmcar_core.reward import PASSING, Drawn, Judge, Watching
+from vlmcar_core.reward import PASSING, Judge, Watching
 from vlmcar_core.timeline import Timeline
-from vlmcar_core.types import Frame, Outcome, Proposal
+from vlmcar_core.types import Drawn, Frame, Outcome, Proposal
 
 AHEAD = 8
 """It is asked ahead where at least a question in so many steps had to be put to a checker before."""

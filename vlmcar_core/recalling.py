@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.known import COMPLETES, NOTHING, Known, keep, marks, recalled
-from vlmcar_core.reward import Drawn, Judge, Question, Watching
-from vlmcar_core.types import Checker, Outcome
+from vlmcar_core.reward import Judge, Question, Watching
+from vlmcar_core.types import Checker, Drawn, Outcome
 
 TAKEN = 20_000
 """Of so many first frames and turns it is kept what a checker takes from them; about 250 bytes each."""

@@ -17,7 +17,7 @@ from vlmcar_core.errors import CheckerDisabled
 from vlmcar_core.known import Known
 from vlmcar_core.payments import Account, Look, Paid, Payment
 from vlmcar_core.sandbox import CheckerProcess
-from vlmcar_core.types import Checker, Frame, Outcome, Proposal
+from vlmcar_core.types import Checker, Drawn, Frame, Outcome, Proposal
 
 REMEMBERED = 200_000
 """Answers kept; about 250 bytes each."""
@@ -30,10 +30,6 @@ INITIALS = 128
 
 PASSING = ("timeout", "memory", "crash")
 """Faults that may be the machine's momentary state; they are not remembered, but asked about again."""
-
-
-Drawn = Frame | Callable[[], Frame]
-"""A frame, or what draws it, which is called only where somebody has to look at it."""
 
 
 Key = tuple[str, bytes, bytes]
@@ -171,7 +167,7 @@ class Judge:
     def _put(self, group: dict[Key, Question]) -> dict[Key, Outcome]:
         """Questions for one checker, to its process."""
         checker = next(iter(group.values())).checker
-        pairs = [(self._like(key[:2], one.initial), _drawn(one.frame)) for key, one in group.items()]
+        pairs = [(self._like(key[:2], one.initial), one.frame) for key, one in group.items()]
         outcomes = self._process.run_pairs(checker.key, pairs)
         found = dict(zip(group, outcomes, strict=True))
         self._answers.update({key: outcome for key, outcome in found.items() if outcome.kind not in PASSING})

@@ -19,6 +19,9 @@ Frame = NDArray[np.uint8]
 Frames = NDArray[np.uint8]
 """Pictures of one size: RGB, uint8, shape (N, H, W, 3)."""
 
+Drawn = Frame | Callable[[], Frame]
+"""A frame, or what draws it, which is called only where somebody has to look at it."""
+
 Source = Literal["expert", "random", "human", "policy", "adversarial", "near-miss"]
 """Who acted in a trajectory; a near miss is an expert that stops short, and then wanders."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 from vlmcar_core.errors import SandboxError, UnknownName
 from vlmcar_core.sandbox.inside import wire
 from vlmcar_core.sandbox.worker import USUAL_FRAME_BYTES, Gone, Limits, Worker
-from vlmcar_core.types import Checker, Frame, Frames, Inspection, Outcome
+from vlmcar_core.types import Checker, Drawn, Frame, Frames, Inspection, Outcome
 
 KILLS = 3
 """A checker whose process had to be ended so often is not asked any more."""
@@ -149,12 +149,13 @@ class CheckerProcess:
             return self._followed(key, initial, frames, stream, begins)
         return self._answered(key, len(frames), initial.nbytes, lambda worker, said: worker.run(initial, frames, said))
 
-    def run_pairs(self, key: str, pairs: Sequence[tuple[Frame, Frame]]) -> list[Outcome]:
+    def run_pairs(self, key: str, pairs: Sequence[tuple[Frame, Drawn]]) -> list[Outcome]:
         """One outcome per pair, of a checker that is a function of two frames: different episodes in one message.
 
         Args:
             key: which checker.
-            pairs: an episode's first frame and the one to ask about, each uint8 (H, W, 3), all of one size.
+            pairs: an episode's first frame and the one to ask about, each uint8 (H, W, 3), all of one size. What draws
+                the latter is called as it is put to the checker, once, or again where a process had to be ended.
         """
         if key in self._in_order:
             raise ValueError(f"the checker {key!r} is shown episodes in order, by `run`")

@@ -21,7 +21,7 @@ from vlmcar_core.sandbox import heard, trust
 from vlmcar_core.sandbox.forking import ZYGOTE
 from vlmcar_core.sandbox.inside import wire
 from vlmcar_core.sandbox.inside.worker import Order
-from vlmcar_core.types import Diagnostic, Frame, Frames, Inspection, Outcome
+from vlmcar_core.types import Diagnostic, Drawn, Frame, Frames, Inspection, Outcome
 
 INITIALS = 32
 """Initial frames that a worker keeps."""
@@ -124,7 +124,7 @@ class Worker:
 
         self._run(frames, initial.nbytes, asking, outcomes)
 
-    def run_pairs(self, pairs: Sequence[tuple[Frame, Frame]], outcomes: list[Outcome]) -> None:
+    def run_pairs(self, pairs: Sequence[tuple[Frame, Drawn]], outcomes: list[Outcome]) -> None:
         """As `run`, about frames of different episodes, for a checker that is a function of two frames.
 
         Args:
@@ -249,7 +249,7 @@ class Worker:
         count, height, width, _ = frames.shape
         return wire.asking(operation, first, start, count, height, width, stream, begins)
 
-    def _together(self, pairs: Sequence[tuple[Frame, Frame]]) -> int:
+    def _together(self, pairs: Sequence[tuple[Frame, Drawn]]) -> int:
         """So many of the first of them have no more initial frames than are kept."""
         different: set[int] = set()
         for number, (initial, _) in enumerate(pairs):
@@ -258,13 +258,14 @@ class Worker:
                 return number
         return len(pairs)
 
-    def _asking_pairs(self, pairs: Sequence[tuple[Frame, Frame]]) -> bytes:
+    def _asking_pairs(self, pairs: Sequence[tuple[Frame, Drawn]]) -> bytes:
         """Each copied to its place at once: to put them together first would cost more than the message."""
         start = self._kept * self.frame_bytes
-        height, width, _ = pairs[0][1].shape
+        height, width, _ = pairs[0][0].shape
         place = self._room(start, (len(pairs), height, width, 3))
         places = []
-        for number, (initial, frame) in enumerate(pairs):
+        for number, (initial, drawn) in enumerate(pairs):
+            frame = drawn() if callable(drawn) else drawn
             _right(frame)
             place[number] = frame
             places.append(wire.PLACE.pack(*self._place_of(initial)))
