@@ -63,8 +63,18 @@ def test_a_frame_is_known_to_complete_something_or_nothing_and_a_fault_tells_nei
         assert known.recalled(frames, mark) is None
         known.keep(frames, mark, outcome)
     assert [known.recalled(frames, mark) for mark in marks] == [known.COMPLETES, known.NOTHING, None]
-    frames[known.slots(marks[1])] = marks[1] + np.array([0, 1], np.uint64)
-    assert known.recalled(frames, marks[1]) is None, "another's place is not its own"
+    assert known.unknown(frames, marks).tolist() == [True, False, True]
+    assert known.unknown(frames, marks + known.DONE).tolist() == [False, True, True]
+
+
+def test_two_marks_of_one_place_are_both_kept_and_a_third_takes_that_of_one() -> None:
+    frames = known.Known().frames
+    marks = np.array([[1 << 60, number] for number in (1, 2, 4)], np.uint64)
+    for mark in marks[[0, 1, 1, 0]]:
+        known.keep(frames, mark, known.NOTHING)
+    assert known.unknown(frames, marks).tolist() == [False, False, True]
+    known.keep(frames, marks[2], known.NOTHING)
+    assert known.unknown(frames, marks).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("wrong", ["short", "link", "folder"])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment, Shot
-from vlmcar_core.known import COMPLETES, DONE, holds, keep, marks, slots
+from vlmcar_core.known import COMPLETES, DONE, holds, keep, marks, unknown
 from vlmcar_core.reward import Judge, Question
 from vlmcar_core.types import Checker, Drawn, Outcome
 
@@ -55,10 +55,10 @@ class Stretch:
         """Of the frames that are left."""
         return marks(self._keys[self._at :], first_key, self.turn)
 
-    def places(self, unknown: NDArray[np.bool_], most: int) -> list[int]:
+    def places(self, new: NDArray[np.bool_], most: int) -> list[int]:
         """The first so many different ones of those that are left, of which nothing is known."""
         found: dict[bytes, int] = {}
-        for place in (np.flatnonzero(unknown) + self._at).tolist():
+        for place in (np.flatnonzero(new) + self._at).tolist():
             found.setdefault(self._keys[place].tobytes(), place)
             if len(found) == most:
                 break
@@ -119,7 +119,7 @@ def ask(found: Sequence[Stretch], checkers: Sequence[Checker], judge: Judge, kno
         first_keys = judge.first_keys([stretch.question(checkers[stretch.turn], 0, None) for stretch in going])
         for stretch, first_key in zip(going, first_keys, strict=True):
             made = stretch.marks(first_key)
-            places = stretch.places((known[slots(made)] != made).any(axis=1), window)
+            places = stretch.places(unknown(known, made), window)
             if not places:
                 stretch.finish()
             for place in places:

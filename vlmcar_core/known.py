@@ -1,9 +1,9 @@
 """What checkers said in training, kept on this machine: what one run asked, no other asks again.
 
-Two tables, in which everything has its one place and may take that of another: of frames, whether they are known to
-complete something or nothing, and of what checkers take from first frames. All runs of the same checkers on the same
-task share them, also at the same time and without a lock: what two write at once is in part one's and in part the
-other's, and seen to be.
+Two tables, in which everything has one place, or one of two, and may take that of another: of frames, whether they are
+known to complete something or nothing, and of what checkers take from first frames. All runs of the same checkers on
+the same task share them, also at the same time and without a lock: what two write at once is in part one's and in part
+the other's, and seen to be.
 
 They lie in the person's folder for caches and in no session, where a stranger's could say anything.
 """
@@ -41,9 +41,10 @@ TABLES = 8
 MIXERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 """Odd, so that no two keys become the same; from SplitMix64 (Steele, Lea, Flood 2014)."""
 
-SHIFT = np.uint64(64 - (SLOTS - 1).bit_length())
-"""What leaves a number of a slot of its highest bits."""
-
+WAYS = 2
+"""Places that a mark may have; the one that it takes where both are taken is told by its second half."""
+SHIFT = np.uint64(64 - (SLOTS // WAYS - 1).bit_length())
+"""What leaves a number of a pair of places of its highest bits."""
 
 DONE = np.array([0xD1342543DE82EF95, 0xDA942042E4DD58B5], np.uint64)
 """Added to the mark of a frame that completes nothing, it is that of one that completes something."""
@@ -60,9 +61,12 @@ def marks(keys: NDArray[np.uint64], first_key: bytes, turn: int) -> NDArray[np.u
     return np.asarray(keys * MIXERS + np.frombuffer(first_key[:16], np.uint64) + np.uint64(turn))
 
 
-def slots(marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Where frames with these marks (…, 2) would be remembered, (…)."""
-    return np.asarray(marks[..., 0] >> SHIFT)
+def unknown(frames: NDArray[np.uint64], marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of some marks (…, 2) are not among some frames', (…)."""
+    kept = frames.reshape(-1, WAYS, 2)[marks[..., 0] >> SHIFT]
+    low, high = marks[..., 0, np.newaxis], marks[..., 1, np.newaxis]
+    differ = (kept[..., 0] != low) | (kept[..., 1] != high)
+    return np.asarray(differ[..., 0] & differ[..., 1])
 
 
 NOTHING, COMPLETES = Outcome("ok", 0.0), Outcome("ok", 1.0)
@@ -71,9 +75,12 @@ NOTHING, COMPLETES = Outcome("ok", 0.0), Outcome("ok", 1.0)
 
 def holds(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> bool:
     """Whether a mark (2,) is among some frames'."""
-    low, high = mark.tolist()
-    kept = frames[low >> int(SHIFT)]
-    return bool(kept[0] == low and kept[1] == high)
+    return mark.tolist() in _places(frames, mark).tolist()
+
+
+def _places(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Both that this mark may have, (2, 2), to be written to."""
+    return np.asarray(frames.reshape(-1, WAYS, 2)[int(mark[0] >> SHIFT)])
 
 
 def recalled(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> Outcome | None:
@@ -85,9 +92,14 @@ def recalled(frames: NDArray[np.uint64], mark: NDArray[np.uint64]) -> Outcome | 
 
 def keep(frames: NDArray[np.uint64], mark: NDArray[np.uint64], outcome: Outcome) -> None:
     """What was said of the frame with this mark (2,), unless it was a fault."""
-    if outcome.kind == "ok":
-        kept = mark + DONE if outcome.done else mark
-        frames[slots(kept)] = kept
+    if outcome.kind != "ok":
+        return
+    kept = mark + DONE if outcome.done else mark
+    places = _places(frames, kept)
+    there = places.tolist()
+    if kept.tolist() in there:
+        return
+    places[there.index([0, 0]) if [0, 0] in there else int(kept[1] % WAYS)] = kept
 
 
 class Known:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vlmcar_core import ahead
 from vlmcar_core.copies import Moment, Past, Payments, Shown
-from vlmcar_core.known import MIXERS, slots
+from vlmcar_core.known import MIXERS, unknown
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.recalling import Recalling
 from vlmcar_core.reward import PASSING, Judge, Watching
@@ -314,7 +314,7 @@ class CheckerPay:
             return np.ones(len(keys), np.bool_)
         changed = (keys != self._last).any(axis=1) | self._again
         if self._by_turn:
-            changed &= (self._known[slots(marks)] != marks).any(axis=1)
+            changed &= unknown(self._known, marks)
         return np.asarray(changed)
 
     def _settle(self, number: int, faults: dict[str, str]) -> None:

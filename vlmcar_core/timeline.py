@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment
-from vlmcar_core.known import MIXERS, slots
+from vlmcar_core.known import MIXERS, unknown
 
 
 class Timeline:
@@ -65,16 +65,15 @@ class Timeline:
         self.turns[start:, copies] = turns
         if start >= len(self._steps):
             return
-        unknown = self._unknown(self._mixed[start:, copies] + offsets)
-        loud = unknown & self._changed[start:, copies]
-        loud[0] |= again & unknown[0]
-        loud &= looks & (self._steps[start:, np.newaxis] < self._until[start, copies])
+        until = self._until[start, copies]
+        stop = int(until.max())
+        new = unknown(self._known, self._mixed[start:stop, copies] + offsets)
+        loud = new & self._changed[start:stop, copies]
+        loud[0] |= again & new[0]
+        loud &= looks & (self._steps[start:stop, np.newaxis] < until)
         happens = np.flatnonzero(np.any(loud, axis=0))
         for step, copy in zip(loud[:, happens].argmax(axis=0).tolist(), copies[happens].tolist(), strict=True):
             self.due[start + step][copy] = True
-
-    def _unknown(self, marks: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        return _differ(self._known[slots(marks)], marks)
 
 
 def _differ(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
