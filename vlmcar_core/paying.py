@@ -10,7 +10,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from vlmcar_core.known import MIXERS, unknown
 from vlmcar_core.payments import FARMED, Payment
 from vlmcar_core.recalling import Recalling
 from vlmcar_core.reward import PASSING, Judge, Watching
-from vlmcar_core.timeline import Timeline
 from vlmcar_core.types import Drawn, Frame, Outcome, Proposal
+
+if TYPE_CHECKING:
+    from vlmcar_core.timeline import Timeline
 
 AHEAD = 8
 """It is asked ahead where at least a question in so many steps had to be put to a checker before."""
@@ -179,6 +181,8 @@ class CheckerPay:
 
     def _at_once(self, moments: Sequence[Moment], solved: Sequence[Mapping[int, bool]]) -> list[Payments]:
         """Steps in which nothing happens are not gone through."""
+        from vlmcar_core.timeline import Timeline  # numba takes a second to import
+
         self._recalling.meet(
             {
                 moment.begun.keys[number].tobytes(): partial(moment.begun.frame, number)
@@ -208,7 +212,7 @@ class CheckerPay:
             self._last[moments[-1].ended] = begun.keys[moments[-1].ended]
         return self._payments(line.turns, events)
 
-    def _follow(self, line: Timeline, numbers: Sequence[int], step: int) -> None:
+    def _follow(self, line: "Timeline", numbers: Sequence[int], step: int) -> None:
         """Some copies, from a step on, as they are now."""
         if numbers:
             some = np.array(numbers, np.intp)

@@ -1,15 +1,20 @@
 """When in steps that were made already something may happen to each copy, as what is known of its frames tells.
 
-Between two such moments nothing is looked at: however many steps there are, they are looked through at once.
+Between two such moments nothing is looked at. The looking through is compiled by numba, and kept on disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmcar_core.copies import Moment
-from vlmcar_core.known import MIXERS, unknown
+from vlmcar_core.known import MIXERS, SHIFT, WAYS
+
+Function = TypeVar("Function", bound=Callable[..., object])
+NEVER = -1
 
 
 class Timeline:
@@ -31,13 +36,11 @@ class Timeline:
                 until[number, moment.ended] = number + 1
                 if number + 1 < len(moments):
                     before[number + 1, moment.ended] = moment.begun.keys[moment.ended]
-        self._until = np.minimum.accumulate(until[::-1])[::-1]
+        self._until = np.ascontiguousarray(np.minimum.accumulate(until[::-1])[::-1])
         """Of each step, how many there are up to the end of its episode, (T, N)."""
-        self._steps = np.arange(len(moments))
         self._known = known
         self._mixed = self.keys * MIXERS
-        self._changed = _differ(self.keys, before)
-
+        self._changed = (self.keys != before).any(axis=2)
         self.due: list[dict[int, bool]] = [{} for _ in moments]
         """At each step, the copies to which something may happen; whether it is for what they show."""
         self.turns = np.zeros(self.keys.shape[:2], np.intp)
@@ -63,19 +66,50 @@ class Timeline:
             offsets: what is added to their frames' keys, once these are mixed, to be their marks, (M, 2).
         """
         self.turns[start:, copies] = turns
-        if start >= len(self._steps):
-            return
-        until = self._until[start, copies]
-        stop = int(until.max())
-        new = unknown(self._known, self._mixed[start:stop, copies] + offsets)
-        loud = new & self._changed[start:stop, copies]
-        loud[0] |= again & new[0]
-        loud &= looks & (self._steps[start:stop, np.newaxis] < until)
-        happens = np.flatnonzero(np.any(loud, axis=0))
-        for step, copy in zip(loud[:, happens].argmax(axis=0).tolist(), copies[happens].tolist(), strict=True):
-            self.due[start + step][copy] = True
+        if start < len(self.due):
+            found = np.empty(len(copies), np.intp)
+            _follow(
+                *(self._mixed, self._changed, self._until, self._known, copies, start, looks, again, offsets),
+                *(SHIFT, WAYS, found),
+            )
+            for step, copy in zip(found.tolist(), copies.tolist(), strict=True):
+                if step != NEVER:
+                    self.due[step][copy] = True
 
 
-def _differ(some: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which pairs of numbers (…, 2) differ, (…); in half the time that `any` takes along so short an axis."""
-    return np.asarray((some[..., 0] != others[..., 0]) | (some[..., 1] != others[..., 1]))
+def compiled(function: Function) -> Function:
+    return cast(Function, numba.njit(cache=True, nogil=True)(function))
+
+
+@compiled
+def _follow(
+    mixed: NDArray[np.uint64],
+    changed: NDArray[np.bool_],
+    until: NDArray[np.intp],
+    known: NDArray[np.uint64],
+    copies: NDArray[np.intp],
+    start: int,
+    looks: NDArray[np.bool_],
+    again: NDArray[np.bool_],
+    offsets: NDArray[np.uint64],
+    shift: np.uint64,
+    ways: int,
+    found: NDArray[np.intp],
+) -> None:
+    """For each copy the first step at which something may happen to it, or `NEVER`, into `found`."""
+    for row in range(len(copies)):
+        copy = copies[row]
+        found[row] = NEVER
+        if not looks[row]:
+            continue
+        for step in range(start, until[start, copy]):
+            if not changed[step, copy] and not (again[row] and step == start):
+                continue
+            low, high = mixed[step, copy, 0] + offsets[row, 0], mixed[step, copy, 1] + offsets[row, 1]
+            place = np.intp(low >> shift) * ways
+            is_known = False
+            for way in range(ways):
+                is_known |= known[place + way, 0] == low and known[place + way, 1] == high
+            if not is_known:
+                found[row] = step
+                break
