@@ -1,19 +1,17 @@
 """When in steps that were made already something may happen to each copy, as what is known of its frames tells.
 
-Between two such moments nothing is looked at. The looking through is compiled by numba, and kept on disk.
+Between two such moments nothing is looked at. The looking through is compiled.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmcar_core.compiling import compiled
 from vlmcar_core.copies import Moment
 from vlmcar_core.known import MIXERS, SHIFT, WAYS
 
-Function = TypeVar("Function", bound=Callable[..., object])
 NEVER = -1
 
 
@@ -75,10 +73,6 @@ class Timeline:
             for step, copy in zip(found.tolist(), copies.tolist(), strict=True):
                 if step != NEVER:
                     self.due[step][copy] = True
-
-
-def compiled(function: Function) -> Function:
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
 
 
 @compiled

@@ -5,12 +5,12 @@ Every function follows one of minigrid's (named in its docstring), and tests/tes
 side.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from vlmcar_core.compiling import compiled
 
 Cells = NDArray[np.uint16]
 """(N, height, width), each type + 16 colour + 256 state, + `TARGET`."""
@@ -42,13 +42,6 @@ AHEAD = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
 Number = int | np.signedinteger[Any]
 """A cell, or a part of one, wide enough to be computed with."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compiled at its first call for the arrays that it is given."""
-    return cast(Function, numba.njit(cache=True, nogil=True)(function))
 
 
 @compiled
